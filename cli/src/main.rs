@@ -1,0 +1,2 @@
+//! node-flame.
+fn main() {}

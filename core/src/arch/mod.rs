@@ -1,0 +1,68 @@
+//! What differs between processors: the only place in this crate that knows.
+//!
+//! Both architectures are in every build, chosen by value, so that a recorded stack of the other
+//! one can be read in a test.
+
+pub mod aarch64;
+pub mod x86_64;
+
+/// A thread's registers, general ones by their DWARF number (System V psABI, AAPCS64).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Registers {
+    /// General registers by DWARF number: x86-64 0 to 15 (rax rdx rcx rbx rsi rdi rbp rsp r8 …),
+    /// arm64 0 to 31 (x0 … x30, sp).
+    pub general: [u64; 32],
+    /// Program counter.
+    pub pc: u64,
+    /// Thread pointer: `fs_base`, `TPIDR_EL0`.
+    pub tls: u64,
+    /// The system call that the thread is in, or -1 (x86-64 `orig_rax`).
+    pub syscall: i64,
+}
+
+/// A processor that node-flame can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    /// `EM_X86_64`.
+    X86_64,
+    /// `EM_AARCH64`.
+    Aarch64,
+}
+
+impl Arch {
+    /// DWARF number of the frame pointer.
+    pub const fn frame_pointer(self) -> usize {
+        match self {
+            Arch::X86_64 => x86_64::RBP,
+            Arch::Aarch64 => aarch64::X29,
+        }
+    }
+
+    /// DWARF number of the stack pointer.
+    pub const fn stack_pointer(self) -> usize {
+        match self {
+            Arch::X86_64 => x86_64::RSP,
+            Arch::Aarch64 => aarch64::SP,
+        }
+    }
+
+    /// `e_machine` of its ELF files.
+    pub const fn elf_machine(self) -> u16 {
+        match self {
+            Arch::X86_64 => 62,
+            Arch::Aarch64 => 183,
+        }
+    }
+}
+
+impl Registers {
+    /// The frame pointer.
+    pub const fn fp(&self, arch: Arch) -> u64 {
+        self.general[arch.frame_pointer()]
+    }
+
+    /// The stack pointer.
+    pub const fn sp(&self, arch: Arch) -> u64 {
+        self.general[arch.stack_pointer()]
+    }
+}

@@ -1,0 +1,33 @@
+//! Every bound of the sampler, with its reason.
+//!
+//! A pool that is full, a walk that is too long and a text that is too large are counted where it
+//! happens and reported at the end of the run. Together the pools take less than 16 MiB, whatever
+//! the target's size and the run's length; memory that is not used is not touched.
+
+/// Frames of one stack. V8's default stack of 984 KiB holds about 11,000 of the smallest frames.
+pub const STACK_FRAMES: usize = 16_384;
+
+/// Bytes of one stack that are copied in a stop: V8's default limit on the stack, with room to spare.
+pub const STACK_BYTES: usize = 1 << 20;
+
+/// Distinct frames of a profile: a function at a position, a native function, a builtin.
+pub const FRAMES: usize = 1 << 17;
+
+/// Nodes of the call tree.
+pub const NODES: usize = 1 << 18;
+
+/// Samples kept one by one, with time and thread. When they are full, every second one is merged
+/// into its neighbour, so that the whole run stays covered at half the resolution.
+pub const SAMPLES: usize = 1 << 17;
+
+/// Bytes of all names and paths together.
+pub const STRING_BYTES: usize = 2 << 20;
+
+/// Distinct names and paths.
+pub const STRINGS: usize = 1 << 16;
+
+/// Bytes of one name or path. V8 has no bound on a function's name; a label needs one.
+pub const NAME_BYTES: usize = 1024;
+
+/// Threads told apart in one run. Later ones are merged into one entry.
+pub const THREADS: usize = 4096;

@@ -1,0 +1,230 @@
+//! The profile: interned frames, the call tree, counts and samples.
+//!
+//! While a run goes on, a [`Recorder`] takes stacks of raw frames, whose meaning it does not know.
+//! At the end [`Recorder::finish`] has each distinct raw frame resolved once and gives the
+//! [`Profile`] from which every format is rendered.
+
+pub mod frame;
+pub mod meta;
+pub mod pool;
+pub mod samples;
+pub mod strings;
+pub mod tree;
+
+use crate::limits;
+use alloc::vec::Vec;
+use core::hash::Hash;
+pub use frame::{Frame, FrameId, Kind};
+pub use meta::{Counts, Meta, Pauses, Receipt, Thread};
+pub use pool::{Full, Pool};
+pub use samples::{Activity, Sample, SampleLog, ThreadId};
+pub use strings::{Strings, Text};
+pub use tree::{CallTree, Node, NodeId};
+
+/// Takes stacks of raw frames `K` while a run goes on. Nothing in it grows beyond its start.
+pub struct Recorder<K> {
+    frames: Pool<K>,
+    tree: CallTree,
+    samples: SampleLog,
+    threads: Vec<Thread>,
+    activity: [u64; Activity::ALL.len()],
+    elided: K,
+    cut: u64,
+}
+
+impl<K: Copy + Eq + Hash> Recorder<K> {
+    /// An empty recorder with the bounds of [`limits`]. `elided` is the raw frame that stands for
+    /// frames cut by a bound.
+    pub fn new(elided: K) -> Self {
+        let mut frames = Pool::new(limits::FRAMES);
+        // The first value always fits, and so has number 0.
+        let _ = frames.intern(elided);
+        Recorder {
+            frames,
+            tree: CallTree::new(limits::NODES),
+            samples: SampleLog::new(limits::SAMPLES),
+            threads: Vec::new(),
+            activity: [0; Activity::ALL.len()],
+            elided,
+            cut: 0,
+        }
+    }
+
+    /// Makes a thread known. When there are too many, the last entry stands for the rest.
+    pub fn thread(&mut self, thread: Thread) -> ThreadId {
+        if self.threads.len() < limits::THREADS {
+            self.threads.push(thread);
+        }
+        ThreadId((self.threads.len() - 1) as u16)
+    }
+
+    /// Adds one stack, root first.
+    ///
+    /// Where the frames or the tree are full, the path ends in the `elided` frame if that still
+    /// fits, else in the last frame that did.
+    pub fn record(
+        &mut self,
+        at_us: u64,
+        thread: ThreadId,
+        activity: Activity,
+        stack: impl IntoIterator<Item = K>,
+    ) -> NodeId {
+        let mut node = NodeId::ROOT;
+        for raw in stack {
+            let child = self.frames.intern(raw).and_then(|frame| self.tree.child(node, FrameId(frame)));
+            match child {
+                Ok(child) => node = child,
+                Err(Full) => {
+                    self.cut += 1;
+                    let elided = self.frames.intern(self.elided).map(FrameId);
+                    node = elided.and_then(|frame| self.tree.child(node, frame)).unwrap_or(node);
+                    break;
+                }
+            }
+        }
+        self.tree.count(node, 1);
+        self.samples.push(at_us, node, thread, activity);
+        self.activity[activity as usize] += 1;
+        node
+    }
+
+    /// Samples taken so far.
+    pub fn taken(&self) -> u64 {
+        self.activity.iter().sum()
+    }
+
+    /// Stacks that ended early because a pool was full.
+    pub fn cut(&self) -> u64 {
+        self.cut
+    }
+
+    /// All distinct raw frames, in the order of their numbers.
+    pub fn raw_frames(&self) -> &[K] {
+        self.frames.values()
+    }
+
+    /// Ends the recording: `resolve` turns each distinct raw frame into what people see.
+    pub fn finish(
+        self,
+        mut strings: Strings,
+        meta: Meta,
+        receipt: Receipt,
+        mut resolve: impl FnMut(K, &mut Strings) -> Frame,
+    ) -> Profile {
+        let frames = self.frames.values().iter().map(|raw| resolve(*raw, &mut strings)).collect();
+        Profile {
+            meta,
+            receipt,
+            strings,
+            frames,
+            tree: self.tree,
+            samples: self.samples,
+            threads: self.threads,
+            activity: self.activity,
+        }
+    }
+}
+
+/// A finished profile: all that any output is made from.
+pub struct Profile {
+    /// What was profiled, and how.
+    pub meta: Meta,
+    /// Counts, pauses and remarks.
+    pub receipt: Receipt,
+    strings: Strings,
+    frames: Vec<Frame>,
+    tree: CallTree,
+    samples: SampleLog,
+    threads: Vec<Thread>,
+    activity: [u64; Activity::ALL.len()],
+}
+
+impl Profile {
+    /// The call tree. Paths run from the root; frames that differ only in tier or executing line
+    /// are nodes of their own.
+    pub fn tree(&self) -> &CallTree {
+        &self.tree
+    }
+
+    /// A frame by its number; the elided frame for a number that is not from here.
+    pub fn frame(&self, id: FrameId) -> Frame {
+        self.frames.get(id.0 as usize).copied().unwrap_or(Frame::ELIDED)
+    }
+
+    /// All frames, each at its number.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// A string by its number.
+    pub fn text(&self, text: Text) -> &str {
+        self.strings.get(text)
+    }
+
+    /// The samples one by one, in the order of their taking.
+    pub fn samples(&self) -> &SampleLog {
+        &self.samples
+    }
+
+    /// The sampled threads, each at its number.
+    pub fn threads(&self) -> &[Thread] {
+        &self.threads
+    }
+
+    /// Samples by what V8 was doing.
+    pub fn activity(&self, activity: Activity) -> u64 {
+        self.activity[activity as usize]
+    }
+
+    /// All samples in the tree.
+    pub fn total(&self) -> u64 {
+        self.activity.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn a_recording_keeps_paths_counts_times_and_threads() {
+        let mut recorder = Recorder::new(u32::MAX);
+        let main = recorder.thread(Thread { tid: 10, name: "main".into() });
+        recorder.record(5, main, Activity::JavaScript, [1, 2]);
+        recorder.record(9, main, Activity::Gc, [1, 2]);
+        recorder.record(12, main, Activity::JavaScript, [1]);
+        let profile =
+            recorder.finish(Strings::default(), Meta::default(), Receipt::default(), |raw, strings| {
+                let name = strings.intern(&format!("f{raw}")).unwrap_or(Text::EMPTY);
+                Frame { name, ..Frame::new(Kind::Native) }
+            });
+        let paths: Vec<_> = profile
+            .tree()
+            .nodes()
+            .filter_map(|node| Some((profile.text(profile.frame(node.frame?).name), node.own)))
+            .collect();
+        assert_eq!(paths, [("f1", 1), ("f2", 2)]);
+        assert_eq!((profile.total(), profile.activity(Activity::Gc)), (3, 1));
+        let times: Vec<_> = profile.samples().iter().map(|sample| (sample.at_us, sample.node)).collect();
+        assert_eq!(times, [(5, NodeId(2)), (9, NodeId(2)), (12, NodeId(1))]);
+    }
+
+    #[test]
+    fn a_stack_without_frames_counts_at_the_root() {
+        let mut recorder = Recorder::new(0u8);
+        let thread = recorder.thread(Thread { tid: 1, name: "main".into() });
+        assert_eq!(recorder.record(0, thread, Activity::Native, []), NodeId::ROOT);
+        assert_eq!(recorder.taken(), 1);
+    }
+
+    #[test]
+    fn a_full_tree_cuts_the_path_and_counts_the_cut() {
+        let mut recorder = Recorder::new(u32::MAX);
+        let thread = recorder.thread(Thread { tid: 1, name: "main".into() });
+        let deep = limits::NODES as u32 + 10;
+        recorder.record(0, thread, Activity::Native, (0..deep).map(|number| number % 1000));
+        recorder.record(1, thread, Activity::Native, (0..deep).map(|number| number % 999));
+        assert_eq!((recorder.taken(), recorder.cut()), (2, 2));
+    }
+}

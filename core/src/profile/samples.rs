@@ -1,0 +1,140 @@
+//! Every sample with its time and thread, in bounded memory.
+
+use super::tree::NodeId;
+use alloc::vec::Vec;
+
+/// What V8 was doing on the thread, by its VM state word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Activity {
+    /// JavaScript, builtins included.
+    JavaScript,
+    /// Garbage collection.
+    Gc,
+    /// Parsing and compiling.
+    Compile,
+    /// Native code.
+    Native,
+    /// Waiting, in `--wall` alone.
+    Waiting,
+}
+
+impl Activity {
+    /// All of them, each at its number.
+    pub const ALL: [Activity; 5] =
+        [Activity::JavaScript, Activity::Gc, Activity::Compile, Activity::Native, Activity::Waiting];
+}
+
+/// A thread's number in its profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ThreadId(pub u16);
+
+/// One sample, or several that were merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Microseconds since the run's start.
+    pub at_us: u64,
+    /// The path it found.
+    pub node: NodeId,
+    /// Its thread.
+    pub thread: ThreadId,
+    /// What V8 was doing.
+    pub activity: Activity,
+    /// Samples it stands for: 1 until the log was thinned out.
+    pub weight: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    at_us: u64,
+    node: u32,
+    /// Thread in the low 12 bits, activity in the high 4.
+    origin: u16,
+}
+
+/// Samples in the order of their taking. When it is full, every second one is dropped and the
+/// others count double, so that the whole run stays covered.
+#[derive(Clone, Debug)]
+pub struct SampleLog {
+    samples: Vec<Packed>,
+    limit: usize,
+    /// One of this many samples is kept.
+    stride: u32,
+    skipped: u32,
+}
+
+impl SampleLog {
+    /// A log of at most `limit` samples, at least 2.
+    pub fn new(limit: usize) -> Self {
+        let limit = limit.max(2);
+        SampleLog { samples: Vec::with_capacity(limit), limit, stride: 1, skipped: 0 }
+    }
+
+    /// Adds a sample.
+    pub fn push(&mut self, at_us: u64, node: NodeId, thread: ThreadId, activity: Activity) {
+        self.skipped += 1;
+        if self.skipped < self.stride {
+            return;
+        }
+        self.skipped = 0;
+        if self.samples.len() == self.limit {
+            let mut number = 0;
+            self.samples.retain(|_| {
+                number += 1;
+                number % 2 == 0
+            });
+            self.stride = self.stride.saturating_mul(2);
+        }
+        let origin = thread.0 & 0xfff | (activity as u16) << 12;
+        self.samples.push(Packed { at_us, node: node.0, origin });
+    }
+
+    /// The samples kept.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Sample> + '_ {
+        self.samples.iter().map(|packed| Sample {
+            at_us: packed.at_us,
+            node: NodeId(packed.node),
+            thread: ThreadId(packed.origin & 0xfff),
+            activity: Activity::ALL[usize::from(packed.origin >> 12).min(Activity::ALL.len() - 1)],
+            weight: self.stride,
+        })
+    }
+
+    /// One of how many samples is kept: 1 until the log was full.
+    pub fn stride(&self) -> u32 {
+        self.stride
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(limit: usize, count: u64) -> SampleLog {
+        let mut log = SampleLog::new(limit);
+        for at in 0..count {
+            log.push(at, NodeId(1), ThreadId(3), Activity::Gc);
+        }
+        log
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let sample = filled(4, 1).iter().next().unwrap();
+        let expected =
+            Sample { at_us: 0, node: NodeId(1), thread: ThreadId(3), activity: Activity::Gc, weight: 1 };
+        assert_eq!(sample, expected);
+    }
+
+    #[test]
+    fn a_full_log_keeps_the_whole_span_at_lower_resolution() {
+        let log = filled(64, 1000);
+        assert!(log.iter().len() <= 64);
+        assert_eq!(log.stride(), 16);
+        let weight: u32 = log.iter().map(|sample| sample.weight).sum();
+        assert!((984..=1016).contains(&weight), "{weight}");
+        let times: Vec<u64> = log.iter().map(|sample| sample.at_us).collect();
+        assert!(times[0] < 32 && times[times.len() - 1] > 968, "{times:?}");
+        assert!(times.is_sorted());
+    }
+}

@@ -1,0 +1,1 @@
+//! From a finished profile to bytes.

@@ -1,0 +1,1 @@
+//! Fixtures for tests of the real binary on real Node.js processes.
