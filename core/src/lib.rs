@@ -12,6 +12,7 @@
 extern crate alloc;
 
 pub mod arch;
+pub mod elf;
 pub mod limits;
 pub mod memory;
 pub mod profile;

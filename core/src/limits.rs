@@ -31,3 +31,15 @@ pub const NAME_BYTES: usize = 1024;
 
 /// Threads told apart in one run. Later ones are merged into one entry.
 pub const THREADS: usize = 4096;
+
+/// Program headers of one ELF file. Files have about 10; patchelf adds a few.
+pub const ELF_SEGMENTS: usize = 128;
+
+/// Sections of one ELF file. Executables have about 40; one section a function is for object files.
+pub const ELF_SECTIONS: usize = 4096;
+
+/// Steps along one chain of a symbol hash table. Linkers keep chains below ten or so.
+pub const ELF_HASH_STEPS: usize = 4096;
+
+/// Bytes of a mangled symbol name. The longest in Node 26 has 975; templates of addons have more.
+pub const SYMBOL_NAME_BYTES: usize = 16 << 10;

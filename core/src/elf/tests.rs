@@ -1,0 +1,137 @@
+extern crate std;
+
+use alloc::vec::Vec;
+use proptest::prelude::*;
+
+use super::*;
+
+/// This test's own executable: a real file with symbols.
+fn own() -> Vec<u8> {
+    std::fs::read(std::env::current_exe().unwrap()).unwrap()
+}
+
+/// Calls everything that reads from the file.
+fn read_everything(elf: &Elf<'_>) {
+    for segment in elf.segments() {
+        let ends = [segment.vaddr, segment.vaddr.wrapping_add(segment.filesz), u64::MAX];
+        for vaddr in ends {
+            let _ = (elf.offset_of(vaddr), elf.int_at(vaddr), elf.bytes_from(vaddr), elf.word_at(vaddr));
+        }
+        let _ = elf.vaddr_of(segment.offset);
+    }
+    for table in [elf.dynamic_symbols(), elf.symtab_symbols()] {
+        for symbol in table.iter().take(1000) {
+            let _ = symbol.name();
+        }
+    }
+    elf.for_each_symbol_with_prefix(b"v8dbg_", |_| {});
+    let _ = (elf.symbol(b"malloc"), elf.find(&[b"main"]), elf.tls(), elf.soname());
+    let _ = (elf.build_id(), elf.debug_link(), elf.eh_frame_hdr(), elf.section(b".text"));
+}
+
+#[inline(never)]
+extern "C" fn known_function() -> u32 {
+    std::hint::black_box(7)
+}
+
+#[test]
+fn a_function_of_this_test_is_found_where_it_is() {
+    let bytes = own();
+    let elf = Elf::parse(&bytes).unwrap();
+    let mut found = Vec::new();
+    for symbol in elf.symtab_symbols().iter() {
+        if symbol.kind == SymbolKind::Function
+            && memchr::memmem::find(symbol.name(), b"known_function").is_some()
+        {
+            found.push(symbol.value);
+        }
+    }
+    // Position-independent: the distance between two functions is the same in memory and in the file.
+    let other = elf.symtab_symbols().iter().find(|symbol| {
+        symbol.kind == SymbolKind::Function && memchr::memmem::find(symbol.name(), b"other_known").is_some()
+    });
+    let distance = (known_function as *const () as u64).wrapping_sub(other_known as *const () as u64);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].wrapping_sub(other.unwrap().value), distance);
+    assert_eq!(known_function() + other_known(), 16);
+}
+
+#[inline(never)]
+extern "C" fn other_known() -> u32 {
+    std::hint::black_box(9)
+}
+
+#[test]
+fn offsets_and_addresses_translate_back_and_forth() {
+    let bytes = own();
+    let elf = Elf::parse(&bytes).unwrap();
+    for load in elf.loads().filter(|load| load.filesz > 0) {
+        for vaddr in [load.vaddr, load.vaddr + load.filesz - 1] {
+            let offset = elf.offset_of(vaddr).unwrap();
+            assert_eq!(elf.bytes_at(vaddr, 1).unwrap()[0], bytes[offset as usize]);
+            if load.executable() {
+                assert_eq!(elf.vaddr_of(offset), Some(vaddr));
+            }
+        }
+        assert_eq!(elf.bytes_at(load.vaddr, load.filesz + 1), None);
+    }
+}
+
+#[test]
+fn the_zero_filled_part_of_a_segment_holds_zeros() {
+    let bytes = own();
+    let elf = Elf::parse(&bytes).unwrap();
+    let bss = elf.loads().find(|load| load.memsz > load.filesz + 8).unwrap();
+    assert_eq!(elf.int_at(bss.vaddr + bss.memsz - 4), Some(0));
+    assert_eq!(elf.int_at(bss.vaddr + bss.memsz + 0x10_0000), None);
+    assert_eq!(elf.offset_of(bss.vaddr + bss.memsz - 4), None);
+}
+
+#[test]
+fn what_is_no_readable_file_is_named() {
+    let parse = |bytes: &[u8]| Elf::parse(bytes).err();
+    assert_eq!(parse(b"\x7fE"), Some(ElfError::TooShort));
+    assert_eq!(parse(b"#!/bin/sh"), Some(ElfError::NotElf));
+    let mut bytes = own();
+    bytes.truncate(4096);
+    bytes[4] = 1;
+    assert_eq!(parse(&bytes), Some(ElfError::Class(1)));
+    bytes[4] = 2;
+    bytes[18] = 21;
+    assert_eq!(parse(&bytes), Some(ElfError::Machine(21)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn random_bytes_behind_a_good_header_do_no_harm(mut bytes in proptest::collection::vec(any::<u8>(), 64..2048)) {
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        bytes[18..20].copy_from_slice(&[62, 0]);
+        bytes[32..40].copy_from_slice(&64_u64.to_le_bytes());
+        bytes[54..58].copy_from_slice(&[56, 0, 3, 0]);
+        if let Ok(elf) = Elf::parse(&bytes) {
+            read_everything(&elf);
+        }
+    }
+
+    #[test]
+    fn a_real_file_with_changed_and_missing_bytes_does_no_harm(
+        changes in proptest::collection::vec((0_usize..8192, any::<u8>()), 1..40),
+        cut in 0_usize..1 << 22,
+    ) {
+        let mut bytes = own();
+        let end = bytes.len();
+        for (at, byte) in changes {
+            // The headers, and with every second change the section headers at the end.
+            let at = if at % 2 == 0 { at / 8 } else { end - 1 - at };
+            bytes[at] = byte;
+        }
+        if cut.is_multiple_of(2) {
+            bytes.truncate(cut.min(end));
+        }
+        if let Ok(elf) = Elf::parse(&bytes) {
+            read_everything(&elf);
+        }
+    }
+}
