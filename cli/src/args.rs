@@ -1,0 +1,365 @@
+//! The command line: options by argh, then the words that are left by one match.
+//!
+//! A first word that is a pid or a verb is no grammar for a derive, but a plain pattern match. What
+//! argh lacks is put in order before it looks: `--rate=250`, `-r250`, and the command after `--`.
+
+use argh::FromArgs;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Samples a second when nothing else is asked: not a divisor of anybody's timer.
+pub const DEFAULT_RATE: u32 = 99;
+
+/// Longest run, a year. Longer is a slip of the finger.
+const MAX_SECONDS: f64 = 31_536_000.0;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+    /// Sample a process and write its profile.
+    Profile(Profile),
+}
+
+/// A sampling run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Which process.
+    pub target: Target,
+    /// The output's format.
+    pub format: Format,
+    /// How long.
+    pub length: Duration,
+    /// Samples a second of each thread, 1 to 10000.
+    pub rate: u32,
+    /// The output's file; standard output if `None`.
+    pub output: Option<PathBuf>,
+    /// Nothing but errors on stderr.
+    pub quiet: bool,
+}
+
+/// The process to sample.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// One that runs.
+    Pid(u32),
+    /// One that this command starts, or that is found among its descendants. Never empty.
+    Run(Vec<OsString>),
+}
+
+/// A format by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A tree.
+    Text,
+    /// A page.
+    Flame,
+    /// Stacks, files by base name.
+    Raw,
+    /// Stacks, files by path.
+    FullRaw,
+    /// A line for each stack.
+    Folded,
+}
+
+impl Format {
+    /// All that can be written.
+    pub const ALL: [Format; 5] = [Format::Text, Format::Flame, Format::Raw, Format::FullRaw, Format::Folded];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Text => "text",
+            Format::Flame => "flame",
+            Format::Raw => "raw",
+            Format::FullRaw => "fullraw",
+            Format::Folded => "folded",
+        }
+    }
+}
+
+/// Why a command line was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misuse {
+    /// No words at all.
+    Nothing,
+    /// argh's own sentence about an option.
+    Option(String),
+    /// The first word is neither a pid nor a verb.
+    FirstWord(String),
+    /// A pid or verb without a format.
+    NoFormat,
+    /// Not a format.
+    Format(String),
+    /// A format without a length.
+    NoSeconds,
+    /// Not a length.
+    Seconds(String),
+    /// Not a rate.
+    Rate(String),
+    /// One word too many.
+    Extra(String),
+    /// `run` and no command.
+    NoCommand,
+    /// `run` with a command that does not stand after `--`.
+    CommandWithoutDashes(String),
+    /// A command after `--` for a process that runs already.
+    CommandForPid,
+    /// `run` without `-o`: the command writes to stdout itself.
+    RunNeedsOutput,
+}
+
+/// Options, and all words that are none.
+#[derive(FromArgs)]
+#[argh(help_triggers("-h", "--help"))]
+struct Words {
+    #[argh(option, short = 'r')]
+    rate: Option<String>,
+    #[argh(option, short = 'o')]
+    output: Option<String>,
+    #[argh(switch, short = 'q')]
+    quiet: bool,
+    #[argh(switch, short = 'V')]
+    version: bool,
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// Understands the arguments, program name excluded.
+pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
+    let command = arguments.iter().position(|argument| argument == "--").map(|at| {
+        let command = arguments.split_off(at + 1);
+        arguments.pop();
+        command
+    });
+    let plain: Vec<String> = arguments.iter().flat_map(|argument| separated(argument.as_bytes())).collect();
+    let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
+    let given = match Words::from_args(&["node-flame"], &plain) {
+        Ok(given) => given,
+        Err(exit) if exit.status.is_ok() => return Ok(Command::Help),
+        Err(exit) => return Err(Misuse::Option(lossy(exit.output.trim()))),
+    };
+    if given.version {
+        return Ok(Command::Version);
+    }
+    let words: Vec<String> = given.words.iter().map(|word| lossy(word)).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (target, rest) = match (words.as_slice(), command) {
+        ([], None) => return Err(Misuse::Nothing),
+        (["help"], None) => return Ok(Command::Help),
+        ([], Some(_)) => return Err(Misuse::FirstWord("--".into())),
+        (["run", _, _, extra, ..], None) => return Err(Misuse::CommandWithoutDashes((*extra).into())),
+        (["run", rest @ ..], command) => (Target::Run(command.unwrap_or_default()), rest),
+        ([first, rest @ ..], command) => match (pid(first), command) {
+            (None, _) => return Err(Misuse::FirstWord((*first).into())),
+            (Some(_), Some(_)) => return Err(Misuse::CommandForPid),
+            (Some(pid), None) => (Target::Pid(pid), rest),
+        },
+    };
+    let (format, length) = match rest {
+        [] => return Err(Misuse::NoFormat),
+        [name] => return Err(format(name).err().unwrap_or(Misuse::NoSeconds)),
+        [name, length] => (format(name)?, seconds(length)?),
+        [_, _, extra, ..] => return Err(Misuse::Extra((*extra).into())),
+    };
+    let rate = given.rate.map_or(Ok(DEFAULT_RATE), |text| rate(&lossy(&text)))?;
+    let output = given.output.map(|path| PathBuf::from(OsString::from_vec(bytes(&path))));
+    if let Target::Run(command) = &target {
+        match output {
+            _ if command.is_empty() => return Err(Misuse::NoCommand),
+            None => return Err(Misuse::RunNeedsOutput),
+            Some(_) => {}
+        }
+    }
+    Ok(Command::Profile(Profile { target, format, length, rate, output, quiet: given.quiet }))
+}
+
+/// One argument as argh takes it: an option's value apart from its name, and each byte as the
+/// character of that number, since argh takes nothing but UTF-8 and a path may be anything.
+fn separated(argument: &[u8]) -> Vec<String> {
+    let at = match argument {
+        [b'-', b'-', name @ ..] => name.iter().position(|byte| *byte == b'=').map(|at| (at + 2, at + 3)),
+        [b'-', b'r' | b'o', _, ..] => Some((2, 2)),
+        _ => None,
+    };
+    let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect();
+    match at {
+        Some((end, value)) => vec![text(&argument[..end]), text(&argument[value..])],
+        None => vec![text(argument)],
+    }
+}
+
+/// The bytes that [`separated`] made characters of.
+fn bytes(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
+}
+
+/// The argument as text for people.
+fn lossy(text: &str) -> String {
+    OsStr::from_bytes(&bytes(text)).to_string_lossy().into_owned()
+}
+
+fn pid(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|pid| digits && (1..=i32::MAX as u32).contains(pid))
+}
+
+fn format(name: &str) -> Result<Format, Misuse> {
+    Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| Misuse::Format(name.into()))
+}
+
+fn seconds(text: &str) -> Result<Duration, Misuse> {
+    let decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let length = text.parse().ok().filter(|seconds: &f64| decimal && *seconds <= MAX_SECONDS);
+    length
+        .map(Duration::from_secs_f64)
+        .filter(|length| *length >= Duration::from_micros(1))
+        .ok_or_else(|| Misuse::Seconds(text.into()))
+}
+
+fn rate(text: &str) -> Result<u32, Misuse> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|rate| digits && (1..=10_000).contains(rate))
+        .ok_or_else(|| Misuse::Rate(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parsed(line: &str) -> Result<Command, Misuse> {
+        parse(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    fn profile(line: &str) -> Profile {
+        match parsed(line) {
+            Ok(Command::Profile(profile)) => profile,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pid_a_format_and_seconds_are_enough() {
+        let expected = Profile {
+            target: Target::Pid(1234),
+            format: Format::Text,
+            length: Duration::from_millis(2500),
+            rate: DEFAULT_RATE,
+            output: None,
+            quiet: false,
+        };
+        assert_eq!(profile("1234 text 2.5"), expected);
+    }
+
+    #[test]
+    fn options_stand_anywhere_and_in_every_usual_spelling() {
+        for line in [
+            "-r 250 1 flame 3 -o out -q",
+            "1 --rate=250 flame 3 --output=out --quiet",
+            "1 flame 3 -r250 -oout -q",
+            "--quiet 1 flame --rate 250 3 --output out",
+        ] {
+            let profile = profile(line);
+            assert_eq!((profile.rate, profile.quiet), (250, true), "{line}");
+            assert_eq!(profile.output.as_deref(), Some("out".as_ref()), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_command_of_run_is_left_alone() {
+        let profile = profile("run folded 1 -o out -- node --rate=3 -q -- --help");
+        let Target::Run(command) = profile.target else { panic!("not a run") };
+        assert_eq!(command, ["node", "--rate=3", "-q", "--", "--help"]);
+        assert!(!profile.quiet);
+    }
+
+    #[test]
+    fn a_path_need_not_be_utf8() {
+        let output = OsString::from_vec(b"/tmp/\xff\xfe\xc3\xa9".to_vec());
+        let arguments = ["1", "text", "1", "-o"].map(OsString::from).into_iter().chain([output.clone()]);
+        let Ok(Command::Profile(profile)) = parse(arguments.collect()) else { panic!("refused") };
+        assert_eq!(profile.output, Some(output.into()));
+    }
+
+    #[test]
+    fn every_misuse_is_told_apart() {
+        let cases = [
+            ("", Misuse::Nothing),
+            ("frobnicate", Misuse::FirstWord("frobnicate".into())),
+            ("0 text 1", Misuse::FirstWord("0".into())),
+            ("+7 text 1", Misuse::FirstWord("+7".into())),
+            ("4294967296 text 1", Misuse::FirstWord("4294967296".into())),
+            ("1", Misuse::NoFormat),
+            ("run", Misuse::NoFormat),
+            ("1 svg 3", Misuse::Format("svg".into())),
+            ("1 svg", Misuse::Format("svg".into())),
+            ("1 text", Misuse::NoSeconds),
+            ("1 text 0", Misuse::Seconds("0".into())),
+            ("1 text inf", Misuse::Seconds("inf".into())),
+            ("1 text 1e3", Misuse::Seconds("1e3".into())),
+            ("1 text .", Misuse::Seconds(".".into())),
+            ("1 text 99999999999", Misuse::Seconds("99999999999".into())),
+            ("1 text 3 4", Misuse::Extra("4".into())),
+            ("1 text 3 -r 0", Misuse::Rate("0".into())),
+            ("1 text 3 -r 10001", Misuse::Rate("10001".into())),
+            ("1 text 3 --rate=fast", Misuse::Rate("fast".into())),
+            ("1 text 3 --frob", Misuse::Option("Unrecognized argument: --frob".into())),
+            ("1 text 3 -o", Misuse::Option("No value provided for option '-o'.".into())),
+            ("run text 3 -o out", Misuse::NoCommand),
+            ("run text 3 -o out --", Misuse::NoCommand),
+            ("run text 3 node app.js", Misuse::CommandWithoutDashes("node".into())),
+            ("run text 3 -- node", Misuse::RunNeedsOutput),
+            ("1 text 3 -- node", Misuse::CommandForPid),
+        ];
+        for (line, misuse) in cases {
+            assert_eq!(parsed(line), Err(misuse), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_win_over_what_is_missing() {
+        for line in ["--help", "-h", "help", "1 --help", "run -h"] {
+            assert_eq!(parsed(line), Ok(Command::Help), "{line}");
+        }
+        for line in ["--version", "-V", "1 -V"] {
+            assert_eq!(parsed(line), Ok(Command::Version), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_format() {
+        let help = include_str!("help.txt");
+        assert!(Format::ALL.iter().all(|format| help.contains(&format!("\n  {} ", format.name()))));
+        assert!(help.lines().all(|line| line.chars().count() <= 90));
+    }
+
+    proptest! {
+        #[test]
+        fn no_arguments_make_it_panic(
+            arguments in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..12), 0..8)
+        ) {
+            let _ = parse(arguments.into_iter().map(OsString::from_vec).collect());
+        }
+
+        #[test]
+        fn no_order_of_real_words_makes_it_panic(
+            words in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "1", "run", "text", "3", "--", "-r", "-o", "-q", "--rate=5", "--output=", "help",
+                    "-h", "-V", "-", "", "=", "--=", "-rx", "node",
+                ]),
+                0..9,
+            )
+        ) {
+            let _ = parse(words.into_iter().map(OsString::from).collect());
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The closing report: what a run took, what it cost, and what is not as it should be.
+
+use crate::printable::Printable;
+use flame_core::profile::{Frame, Kind, Profile, Receipt};
+use std::fmt::Write;
+
+/// The report's lines.
+pub fn report(profile: &Profile) -> String {
+    let unresolved = profile.frames().iter().filter(|frame| is_unresolved(profile, frame)).count();
+    lines(&profile.receipt, profile.frames().len(), unresolved)
+}
+
+/// Native code without a symbol, or JavaScript whose script could not be read.
+fn is_unresolved(profile: &Profile, frame: &Frame) -> bool {
+    let (name, file) = (profile.text(frame.name), profile.text(frame.file));
+    match frame.kind {
+        Kind::Builtin => name.is_empty(),
+        kind if kind.is_native() => name.is_empty(),
+        kind if kind.is_javascript() => file.is_empty() || file == "[unknown]",
+        _ => false,
+    }
+}
+
+fn lines(receipt: &Receipt, frames: usize, unresolved: usize) -> String {
+    let (counts, pauses) = (&receipt.counts, &receipt.pauses);
+    let mut text = format!(
+        "Samples: {} taken of {} wanted, {} idle, {} lost.\n",
+        counts.taken, counts.wanted, counts.idle, counts.lost
+    );
+    let mut line = |arguments: std::fmt::Arguments| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{arguments}");
+    };
+    line(format_args!(
+        "Pause per sample: p50 {}, p99 {}, max {}; threads held {:.2} % of the time.",
+        Millis(pauses.p50_ns),
+        Millis(pauses.p99_ns),
+        Millis(pauses.max_ns),
+        share(pauses.total_ns, pauses.observed_ns)
+    ));
+    line(format_args!("Frames: {frames} distinct, {unresolved} unresolved."));
+    if counts.disturbed > 0 {
+        line(format_args!("Note: {} threads fell asleep just before they stopped.", counts.disturbed));
+    }
+    if receipt.remarks.is_empty() {
+        line(format_args!("Nothing was cut; no table was full."));
+    }
+    for remark in &receipt.remarks {
+        line(format_args!("Note: {}", Printable(remark)));
+    }
+    text
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// Nanoseconds, shown as milliseconds.
+struct Millis(u64);
+
+impl std::fmt::Display for Millis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.3} ms", self.0 as f64 / 1e6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flame_core::profile::{Counts, Pauses};
+
+    #[test]
+    fn every_figure_is_told() {
+        let receipt = Receipt {
+            counts: Counts { wanted: 990, taken: 980, idle: 7, lost: 3, disturbed: 2 },
+            pauses: Pauses {
+                p50_ns: 61_000,
+                p99_ns: 180_400,
+                max_ns: 1_200_000,
+                total_ns: 60_000_000,
+                observed_ns: 10_000_000_000,
+            },
+            remarks: vec!["12 names were cut at 1024 bytes\u{1b}[2J".into()],
+        };
+        let expected = "\
+Samples: 980 taken of 990 wanted, 7 idle, 3 lost.
+Pause per sample: p50 0.061 ms, p99 0.180 ms, max 1.200 ms; threads held 0.60 % of the time.
+Frames: 40 distinct, 5 unresolved.
+Note: 2 threads fell asleep just before they stopped.
+Note: 12 names were cut at 1024 bytes\\u{1b}[2J
+";
+        assert_eq!(lines(&receipt, 40, 5), expected);
+    }
+
+    #[test]
+    fn a_run_without_samples_has_a_report_too() {
+        let text = lines(&Receipt::default(), 0, 0);
+        assert!(text.starts_with("Samples: 0 taken of 0 wanted, 0 idle, 0 lost.\n"));
+        assert!(text.contains("held 0.00 %") && text.ends_with("Nothing was cut; no table was full.\n"));
+    }
+}
