@@ -1,1 +1,125 @@
 //! From a finished profile to bytes.
+//!
+//! [`write()`] turns a [`Profile`] into any [`Format`] as a stream, in memory that is linear in the
+//! profile's bounded size. What a format shows beyond the profile itself stands in [`View`].
+#![forbid(unsafe_code)]
+
+mod flame;
+mod label;
+mod stacks;
+mod text;
+mod tree;
+
+#[cfg(test)]
+mod fixture;
+
+use flame_core::profile::Profile;
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+/// An output format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// A tree for the terminal.
+    Text,
+    /// One self-contained interactive HTML page.
+    Flame,
+    /// What FlameGraph's stackcollapse.pl takes, with base names.
+    Raw,
+    /// The same with whole paths and V8's glue.
+    FullRaw,
+    /// `root;…;leaf COUNT` lines.
+    Folded,
+}
+
+impl Format {
+    /// All formats, in the order of the usage text.
+    pub const ALL: [Format; 5] = [Format::Text, Format::Flame, Format::Raw, Format::FullRaw, Format::Folded];
+
+    /// The word on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Text => "text",
+            Format::Flame => "flame",
+            Format::Raw => "raw",
+            Format::FullRaw => "fullraw",
+            Format::Folded => "folded",
+        }
+    }
+
+    /// What it is for, in a few words.
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            Format::Text => "a tree on the terminal",
+            Format::Flame => "one self-contained interactive HTML page",
+            Format::Raw => "stacks for FlameGraph's stackcollapse.pl, base names",
+            Format::FullRaw => "the same with whole paths and V8's glue frames",
+            Format::Folded => "root;…;leaf COUNT lines: flamegraph.pl, inferno, speedscope, Pyroscope",
+        }
+    }
+
+    /// Not text: nothing for a terminal.
+    pub const fn is_binary(self) -> bool {
+        false
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// A word that names no format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownFormat(pub String);
+
+impl fmt::Display for UnknownFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+        write!(formatter, "unknown format {:?}; the formats are {}", self.0, names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownFormat {}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(word: &str) -> Result<Self, UnknownFormat> {
+        let known = Format::ALL.into_iter().find(|format| format.name() == word);
+        known.ok_or_else(|| UnknownFormat(word.to_string()))
+    }
+}
+
+/// What is shown of a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// JavaScript frames are labelled by the line being executed, not by their first line.
+    pub lines: bool,
+    /// Frames that are not JavaScript are shown too.
+    pub native: bool,
+    /// `folded` marks frames by kind: `_[j]`, `_[i]`, `_[k]`.
+    pub annotate: bool,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        View { lines: false, native: true, annotate: false }
+    }
+}
+
+/// Writes `profile` to `out`, in many small pieces: buffer it.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(format: Format, profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Text => text::write(profile, view, out),
+        Format::Flame => flame::write(profile, view, out),
+        Format::Raw => stacks::raw(profile, view, false, out),
+        Format::FullRaw => stacks::raw(profile, view, true, out),
+        Format::Folded => stacks::folded(profile, view, out),
+    }
+}

@@ -1,0 +1,85 @@
+//! Small profiles made by hand, for tests.
+
+use flame_core::profile::{
+    Activity, Frame, Kind, Meta, Profile, Receipt, Recorder, Strings, Text, Thread, ThreadId,
+};
+use std::io::{self, Write};
+
+/// Collects stacks and makes a profile of them.
+pub struct Build {
+    strings: Strings,
+    frames: Vec<Frame>,
+    recorder: Recorder<u32>,
+    /// What was profiled.
+    pub meta: Meta,
+    /// How it went.
+    pub receipt: Receipt,
+    now: u64,
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        let mut recorder = Recorder::new(0);
+        recorder.thread(Thread { tid: 100, name: "main".into() });
+        Build {
+            strings: Strings::default(),
+            frames: vec![Frame::ELIDED],
+            recorder,
+            meta: Meta { pid: 100, command: "node app.js".into(), rate_hz: 100, ..Meta::default() },
+            receipt: Receipt::default(),
+            now: 0,
+        }
+    }
+}
+
+impl Build {
+    /// A frame at line 1.
+    pub fn frame(&mut self, kind: Kind, name: &str, file: &str) -> Frame {
+        let line = u32::from(kind.is_javascript());
+        Frame { name: self.text(name), file: self.text(file), line, ..Frame::new(kind) }
+    }
+
+    fn text(&mut self, text: &str) -> Text {
+        self.strings.intern(text).unwrap_or(Text::EMPTY)
+    }
+
+    /// One sample of the first thread in JavaScript, root first, 10 ms after the one before.
+    pub fn stack(&mut self, stack: &[Frame]) {
+        self.stack_in(Activity::JavaScript, stack);
+    }
+
+    /// One sample of the first thread.
+    pub fn stack_in(&mut self, activity: Activity, stack: &[Frame]) {
+        self.stack_of(ThreadId(0), activity, stack);
+    }
+
+    /// One sample.
+    pub fn stack_of(&mut self, thread: ThreadId, activity: Activity, stack: &[Frame]) {
+        let frames = &mut self.frames;
+        let numbers: Vec<u32> = stack
+            .iter()
+            .map(|frame| match frames.iter().position(|known| known == frame) {
+                Some(number) => number as u32,
+                None => {
+                    frames.push(*frame);
+                    frames.len() as u32 - 1
+                }
+            })
+            .collect();
+        self.recorder.record(self.now, thread, activity, numbers);
+        self.now += 10_000;
+    }
+
+    /// The profile.
+    pub fn finish(self) -> Profile {
+        let frames = self.frames;
+        self.recorder.finish(self.strings, self.meta, self.receipt, |raw, _| frames[raw as usize])
+    }
+}
+
+/// What a format writes, as text.
+pub fn rendered(profile: Profile, write: impl FnOnce(&Profile, &mut dyn Write) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&profile, &mut out).expect("writing to memory");
+    String::from_utf8(out).expect("UTF-8")
+}

@@ -1,0 +1,133 @@
+//! Stacks with their counts, for FlameGraph and its kin: `raw`, `fullraw` and `folded`.
+//!
+//! `raw` is written for the real stackcollapse.pl, whose rules would harm some labels: it drops
+//! blanks and one `L` at a frame's start, cuts a frame at its last `+`, cuts from the last `(` or
+//! `<` that follows a `::`, splits at `->`, turns `;` into `:`, and takes a line of digits for a
+//! count. [`protect`] writes each label so that the script gives back the one of `folded`; only
+//! C++'s arguments are left to it.
+
+use crate::View;
+use crate::label::{Style, escape};
+use crate::tree::{Shown, Tree};
+use flame_core::profile::{Frame, Profile};
+use std::io::{self, Write};
+
+/// Writes `root;…;leaf COUNT` lines.
+pub fn folded(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
+    let style = Style { base_name: false, lines: view.lines };
+    let tree = Tree::new(profile, Shown { glue: false, native: view.native }, style, view);
+    let mut path = Path::default();
+    let mut label = String::new();
+    for (node, depth) in tree.walk() {
+        path.cut(depth);
+        if let Some(number) = tree.label(node) {
+            label.clear();
+            tree.labels.write(number, &mut label);
+            path.push(&fold(&label), ";");
+        }
+        let own = tree.own(node);
+        if own > 0 {
+            writeln!(out, "{} {own}", path.text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes three lines of header, then for each stack its frames, leaf first, its count and a
+/// blank line. `full` gives whole paths and V8's glue.
+pub fn raw(profile: &Profile, view: &View, full: bool, out: &mut dyn Write) -> io::Result<()> {
+    let style = Style { base_name: !full, lines: view.lines };
+    let tree = Tree::new(profile, Shown { glue: full, native: view.native }, style, view);
+    header(profile, out)?;
+    let mut path = Path::default();
+    let mut label = String::new();
+    for (node, depth) in tree.walk() {
+        path.cut(depth);
+        if let Some(number) = tree.label(node) {
+            label.clear();
+            tree.labels.write(number, &mut label);
+            path.push(&protect(&label, is_cpp(&tree.labels.frame(number))), "");
+        }
+        let own = tree.own(node);
+        if own > 0 {
+            for frame in path.frames().rev() {
+                writeln!(out, "{frame}")?;
+            }
+            writeln!(out, "{own}\n")?;
+        }
+    }
+    Ok(())
+}
+
+/// The three lines that stackcollapse.pl skips.
+fn header(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
+    let meta = &profile.meta;
+    let mut command = String::new();
+    escape(&meta.command, &mut command);
+    writeln!(out, "# node-flame: pid {} ({command}), Node {}, {} Hz", meta.pid, meta.node, meta.rate_hz)?;
+    writeln!(out, "# stacks, leaf first, each with its count of samples; {} in all", profile.total())?;
+    writeln!(out)
+}
+
+/// A label as a folded line can hold it, without what parts frames.
+fn fold(label: &str) -> String {
+    label.replace(';', ":").replace("->", "→")
+}
+
+/// A label of `raw`, written so that stackcollapse.pl gives back what [`fold`] makes of it. With
+/// `cpp`, arguments of C++ functions are left for that script to cut.
+fn protect(label: &str, cpp: bool) -> String {
+    let mut line = label.replace("->", "→");
+    // The script drops one L, and blanks only where no L stands before them.
+    if line.starts_with(['L', ' ', '\t', '\x0b', '\x0c']) || line.bytes().all(|byte| byte.is_ascii_digit()) {
+        line.insert(0, 'L');
+    }
+    if !cpp {
+        // It looks for `::` first and turns `;` into `:` later.
+        let arguments = line.split_once("::").is_some_and(|(_, rest)| rest.contains(['(', '<']));
+        if arguments {
+            line = line.replace("::", ":;");
+        }
+    }
+    if line.contains('+') {
+        line.push_str("+0x0");
+    }
+    line
+}
+
+fn is_cpp(frame: &Frame) -> bool {
+    frame.kind.is_native() && frame.name != flame_core::profile::Text::EMPTY
+}
+
+/// The labels from the root to the current node, one after the other.
+#[derive(Default)]
+struct Path {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Path {
+    /// Leaves the frames above a node of this depth, the root being 0.
+    fn cut(&mut self, depth: u32) {
+        self.ends.truncate((depth as usize).saturating_sub(1));
+        self.text.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    fn push(&mut self, label: &str, between: &str) {
+        if !self.ends.is_empty() {
+            self.text.push_str(between);
+        }
+        self.text.push_str(label);
+        self.ends.push(self.text.len());
+    }
+
+    fn frames(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.ends.iter().enumerate().map(|(number, end)| {
+            let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+            &self.text[start..*end]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
