@@ -14,5 +14,6 @@ extern crate alloc;
 pub mod arch;
 pub mod elf;
 pub mod limits;
+pub mod maps;
 pub mod memory;
 pub mod profile;

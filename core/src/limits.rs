@@ -43,3 +43,13 @@ pub const ELF_HASH_STEPS: usize = 4096;
 
 /// Bytes of a mangled symbol name. The longest in Node 26 has 975; templates of addons have more.
 pub const SYMBOL_NAME_BYTES: usize = 16 << 10;
+
+/// Regions of a process that are kept: code, the files that hold code, stacks. Node 8 to 14 have
+/// thousands of code pages with guard pages between them.
+pub const REGIONS: usize = 1 << 14;
+
+/// Distinct files that are mapped executable, over the whole run.
+pub const MODULES: usize = 1024;
+
+/// Bytes of the paths of these files together.
+pub const MODULE_PATH_BYTES: usize = 128 << 10;

@@ -1,0 +1,269 @@
+//! `/proc/PID/maps` as a table: what lies at an address, and where in which file.
+//!
+//! Only what classification and unwinding need is kept: executable regions, the other regions of
+//! the files that have executable ones (the load bias follows from them), stacks. V8's heap makes
+//! thousands of other mappings. Code pages that follow one another without a gap become one region.
+//!
+//! A pc becomes a file offset by the region it lies in, never by one bias for a file: V8 maps its
+//! builtins a second time, far away from the rest of the executable.
+
+mod line;
+mod region;
+
+use alloc::vec::Vec;
+
+use memchr::memchr_iter;
+
+pub use region::{Module, ModuleId, Region, RegionKind};
+
+use crate::elf::Elf;
+use crate::limits;
+use line::Line;
+
+/// Suffix of a path whose file is gone.
+const DELETED: &[u8] = b" (deleted)";
+
+/// What did not fit or could not be read, over all updates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Regions beyond [`limits::REGIONS`].
+    pub regions: u64,
+    /// Files beyond [`limits::MODULES`], or whose path did not fit in [`limits::MODULE_PATH_BYTES`].
+    pub modules: u64,
+    /// Lines that are no mapping or are out of order.
+    pub lines: u64,
+}
+
+/// A place in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilePlace {
+    /// The file.
+    pub module: ModuleId,
+    /// Offset in it; in the vdso, offset in its image.
+    pub offset: u64,
+}
+
+/// The regions of a process that matter, sorted, and the files behind them.
+#[derive(Clone, Debug, Default)]
+pub struct Maps {
+    regions: Vec<Region>,
+    modules: Vec<Module>,
+    paths: Vec<u8>,
+    dropped: Dropped,
+}
+
+impl Maps {
+    /// An empty table with its space reserved, so that no update allocates.
+    pub fn new() -> Self {
+        Maps {
+            regions: Vec::with_capacity(limits::REGIONS),
+            modules: Vec::with_capacity(limits::MODULES),
+            paths: Vec::with_capacity(limits::MODULE_PATH_BYTES),
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// Replaces the regions by those of a text of `/proc/PID/maps`. Modules keep their numbers.
+    ///
+    /// Regions that contain one of the addresses in `keep` (stack pointers) are kept whatever they
+    /// are. A line that was cut at the end of the text is left out.
+    pub fn update(&mut self, text: &[u8], keep: &[u64]) {
+        self.regions.clear();
+        for module in &mut self.modules {
+            module.mapped = false;
+        }
+        for line in lines(text).filter_map(Line::parse).filter(|line| line.executable) {
+            if has_module(RegionKind::of(&line)) {
+                self.enter_module(&line);
+            }
+        }
+        for text in lines(text) {
+            match Line::parse(text) {
+                Some(line) => self.enter_region(&line, keep),
+                None => self.dropped.lines += 1,
+            }
+        }
+    }
+
+    /// The region an address lies in, if it is one of those kept.
+    pub fn find(&self, address: u64) -> Option<&Region> {
+        let after = self.regions.partition_point(|region| region.start <= address);
+        self.regions.get(after.checked_sub(1)?).filter(|region| region.contains(address))
+    }
+
+    /// The place of a pc in a file (or in the vdso); `None` in JIT code and outside code.
+    pub fn place(&self, pc: u64) -> Option<FilePlace> {
+        let region = self.find(pc).filter(|region| region.executable)?;
+        Some(FilePlace { module: region.module?, offset: region.file_offset(pc) })
+    }
+
+    /// All regions, by address.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// The regions of one module, by address.
+    pub fn regions_of(&self, module: ModuleId) -> impl Iterator<Item = &Region> {
+        self.regions.iter().filter(move |region| region.module == Some(module))
+    }
+
+    /// All modules that were ever mapped; a module's number is its place.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    /// A module by number.
+    pub fn module(&self, module: ModuleId) -> Option<&Module> {
+        self.modules.get(usize::from(module.0))
+    }
+
+    /// A module's path as the target sees it, or `[vdso]`; empty for an unknown number.
+    pub fn path(&self, module: ModuleId) -> &[u8] {
+        self.module(module).map_or(&[], |module| self.path_of(module))
+    }
+
+    /// What was left out so far.
+    pub const fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// What must be added to an address of the file to get the target's: the one that most of the
+    /// mapped bytes agree on, so that a second mapping of a part does not count.
+    pub fn load_bias(&self, module: ModuleId, elf: &Elf<'_>) -> Option<u64> {
+        if !elf.is_dyn() {
+            return Some(0);
+        }
+        let mut votes = [(0_u64, 0_u64); 32];
+        let mut used = 0;
+        for region in self.regions_of(module) {
+            let region_end = region.offset.saturating_add(region.end - region.start);
+            for load in elf.loads().filter(|load| load.executable() == region.executable) {
+                let end = load.offset.saturating_add(load.filesz).min(region_end);
+                let shared = end.saturating_sub(load.offset.max(region.offset));
+                if shared == 0 {
+                    continue;
+                }
+                let bias = region
+                    .start
+                    .wrapping_sub(region.offset)
+                    .wrapping_add(load.offset)
+                    .wrapping_sub(load.vaddr);
+                if let Some(vote) = votes[..used].iter_mut().find(|vote| vote.0 == bias) {
+                    vote.1 = vote.1.saturating_add(shared);
+                } else if used < votes.len() {
+                    votes[used] = (bias, shared);
+                    used += 1;
+                }
+            }
+        }
+        votes[..used].iter().max_by_key(|vote| vote.1).map(|vote| vote.0)
+    }
+
+    fn path_of(&self, module: &Module) -> &[u8] {
+        let (at, len) = (module.path.0 as usize, module.path.1 as usize);
+        self.paths.get(at..at + len).unwrap_or_default()
+    }
+
+    fn module_of(&self, line: &Line<'_>) -> Option<usize> {
+        let name = line.name.strip_suffix(DELETED).unwrap_or(line.name);
+        self.modules.iter().position(|module| {
+            module.inode == line.inode
+                && module.device == line.device
+                && unescaped(name).eq(self.path_of(module).iter().copied())
+        })
+    }
+
+    fn enter_module(&mut self, line: &Line<'_>) {
+        let name = line.name.strip_suffix(DELETED);
+        let deleted = name.is_some();
+        if let Some(known) = self.module_of(line) {
+            self.modules[known].mapped = true;
+            self.modules[known].deleted = deleted;
+            return;
+        }
+        let at = self.paths.len();
+        let len = unescaped(name.unwrap_or(line.name)).count();
+        if self.modules.len() == limits::MODULES || at + len > limits::MODULE_PATH_BYTES {
+            self.dropped.modules += 1;
+            return;
+        }
+        self.paths.extend(unescaped(name.unwrap_or(line.name)));
+        self.modules.push(Module {
+            device: line.device,
+            inode: line.inode,
+            deleted,
+            mapped: true,
+            path: (at as u32, len as u32),
+        });
+    }
+
+    fn enter_region(&mut self, line: &Line<'_>, keep: &[u64]) {
+        let kind = RegionKind::of(line);
+        let module = if has_module(kind) { self.module_of(line) } else { None };
+        let module = module.filter(|index| self.modules[*index].mapped);
+        let kept = line.executable
+            || module.is_some()
+            || kind == RegionKind::Stack
+            || keep.iter().any(|address| (line.start..line.end).contains(address));
+        if !kept {
+            return;
+        }
+        if let Some(last) = self.regions.last_mut() {
+            if line.start < last.end {
+                self.dropped.lines += 1;
+                return;
+            }
+            if last.is_jit() && last.end == line.start && line.executable && kind == RegionKind::Anonymous {
+                last.end = line.end;
+                last.writable |= line.writable;
+                last.readable &= line.readable;
+                return;
+            }
+        }
+        if self.regions.len() == limits::REGIONS {
+            self.dropped.regions += 1;
+            return;
+        }
+        self.regions.push(Region {
+            start: line.start,
+            end: line.end,
+            offset: if module.is_some() { line.offset } else { 0 },
+            kind,
+            readable: line.readable,
+            writable: line.writable,
+            executable: line.executable,
+            module: module.map(|index| ModuleId(index as u16)),
+        });
+    }
+}
+
+/// Whether regions of a kind have a file, or an image that is as good as one.
+const fn has_module(kind: RegionKind) -> bool {
+    matches!(kind, RegionKind::File | RegionKind::Vdso)
+}
+
+/// The lines of a text, without a last one that has no end.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr_iter(b'\n', text).map(move |end| {
+        let line = text.get(start..end).unwrap_or_default();
+        start = end + 1;
+        line
+    })
+}
+
+/// A path as the file has it: the kernel writes a newline as `\012`, and nothing else otherwise.
+fn unescaped(mut name: &[u8]) -> impl Iterator<Item = u8> {
+    core::iter::from_fn(move || {
+        if let Some(rest) = name.strip_prefix(b"\\012") {
+            name = rest;
+            return Some(b'\n');
+        }
+        let (first, rest) = name.split_first()?;
+        name = rest;
+        Some(*first)
+    })
+}
+
+#[cfg(test)]
+mod tests;
