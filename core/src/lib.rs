@@ -17,3 +17,4 @@ pub mod limits;
 pub mod maps;
 pub mod memory;
 pub mod profile;
+pub mod unwind;

@@ -53,3 +53,13 @@ pub const MODULES: usize = 1024;
 
 /// Bytes of the paths of these files together.
 pub const MODULE_PATH_BYTES: usize = 128 << 10;
+
+/// Program counters whose unwind rules are kept; a power of two. 64 bytes each. A busy server shows
+/// a few thousand distinct ones.
+pub const UNWIND_RULES: usize = 1 << 13;
+
+/// Entries of an `.eh_frame` without a search table that are looked at for one pc.
+pub const UNWIND_SCANNED_ENTRIES: usize = 4096;
+
+/// Operations of one DWARF expression. The longest that compilers and C libraries write have 10.
+pub const UNWIND_EXPRESSION_STEPS: u32 = 64;

@@ -66,8 +66,10 @@ impl Maps {
     /// Replaces the regions by those of a text of `/proc/PID/maps`. Modules keep their numbers.
     ///
     /// Regions that contain one of the addresses in `keep` (stack pointers) are kept whatever they
-    /// are. A line that was cut at the end of the text is left out.
-    pub fn update(&mut self, text: &[u8], keep: &[u64]) {
+    /// are. A line that was cut at the end of the text is left out. Says whether files' code was
+    /// mapped, unmapped or moved, so that what was learnt about a pc there no longer holds.
+    pub fn update(&mut self, text: &[u8], keep: &[u64]) -> bool {
+        let before = self.code_fingerprint();
         self.regions.clear();
         for module in &mut self.modules {
             module.mapped = false;
@@ -83,6 +85,18 @@ impl Maps {
                 None => self.dropped.lines += 1,
             }
         }
+        before != self.code_fingerprint()
+    }
+
+    /// A hash of all executable regions that have a module.
+    fn code_fingerprint(&self) -> u64 {
+        let code = self.regions.iter().filter(|region| region.executable && region.module.is_some());
+        code.fold(0, |hash, region| {
+            let module = region.module.map_or(0, |module| module.0.into());
+            [region.start, region.end, region.offset, module].iter().fold(hash, |hash: u64, word| {
+                (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            })
+        })
     }
 
     /// The region an address lies in, if it is one of those kept.
@@ -128,7 +142,8 @@ impl Maps {
     }
 
     /// What must be added to an address of the file to get the target's: the one that most of the
-    /// mapped bytes agree on, so that a second mapping of a part does not count.
+    /// mapped bytes agree on, so that a second mapping of a part does not count. For variables and
+    /// thread-local storage; for code, see [`Region::bias`].
     pub fn load_bias(&self, module: ModuleId, elf: &Elf<'_>) -> Option<u64> {
         if !elf.is_dyn() {
             return Some(0);
@@ -136,18 +151,7 @@ impl Maps {
         let mut votes = [(0_u64, 0_u64); 32];
         let mut used = 0;
         for region in self.regions_of(module) {
-            let region_end = region.offset.saturating_add(region.end - region.start);
-            for load in elf.loads().filter(|load| load.executable() == region.executable) {
-                let end = load.offset.saturating_add(load.filesz).min(region_end);
-                let shared = end.saturating_sub(load.offset.max(region.offset));
-                if shared == 0 {
-                    continue;
-                }
-                let bias = region
-                    .start
-                    .wrapping_sub(region.offset)
-                    .wrapping_add(load.offset)
-                    .wrapping_sub(load.vaddr);
+            for (bias, shared) in region.shared(elf) {
                 if let Some(vote) = votes[..used].iter_mut().find(|vote| vote.0 == bias) {
                     vote.1 = vote.1.saturating_add(shared);
                 } else if used < votes.len() {

@@ -1,6 +1,7 @@
 //! A range of addresses and the file behind it.
 
 use super::line::Line;
+use crate::elf::Elf;
 
 /// What is behind a range of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,25 @@ impl Region {
     /// The offset in the file of the byte at `address`, which must lie in the region.
     pub const fn file_offset(&self, address: u64) -> u64 {
         address.wrapping_sub(self.start).wrapping_add(self.offset)
+    }
+
+    /// What must be added to an address of the file to get the target's, in this region alone: V8's
+    /// second mapping of its builtins has another one than the rest of the file.
+    pub fn bias(&self, elf: &Elf<'_>) -> Option<u64> {
+        self.shared(elf).max_by_key(|(_, shared)| *shared).map(|(bias, _)| bias)
+    }
+
+    /// For each segment that can be behind this region, the bias that it would mean and the bytes that
+    /// both have. Neighbouring segments share a page of the file, so several can be.
+    pub(super) fn shared<'a>(&self, elf: &Elf<'a>) -> impl Iterator<Item = (u64, u64)> + use<'a> {
+        let region = *self;
+        let region_end = region.offset.saturating_add(region.end.saturating_sub(region.start));
+        elf.loads().filter(move |load| load.executable() == region.executable).filter_map(move |load| {
+            let end = load.offset.saturating_add(load.filesz).min(region_end);
+            let shared = end.checked_sub(load.offset.max(region.offset)).filter(|shared| *shared > 0)?;
+            let start = region.start.wrapping_sub(region.offset);
+            Some((start.wrapping_add(load.offset).wrapping_sub(load.vaddr), shared))
+        })
     }
 
     /// Whether it is executable memory without a file: JIT code.

@@ -103,6 +103,34 @@ fn a_module_that_is_no_longer_mapped_says_so() {
 }
 
 #[test]
+fn growing_jit_code_does_not_count_as_a_change_of_files() {
+    let mut maps = node();
+    let text = String::from_utf8(NODE.to_vec()).unwrap();
+    assert!(!maps.update(
+        text.replace("7f0000003000-7f0000004000 r-x", "7f0000003000-7f0000009000 rw-").as_bytes(),
+        &[]
+    ));
+    assert!(maps.update(
+        text.replace("7f3000000000-7f3000001000 r-x", "7f3000000000-7f3000001000 rw-").as_bytes(),
+        &[]
+    ));
+}
+
+#[test]
+fn each_mapping_of_the_builtins_has_its_own_bias() {
+    let text = std::fs::read("/proc/self/maps").unwrap();
+    let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let elf = Elf::parse(&bytes).unwrap();
+    let mut maps = Maps::new();
+    maps.update(&text, &[]);
+    let own = *maps.find(node as *const () as u64).unwrap();
+    let bias = maps.load_bias(own.module.unwrap(), &elf);
+    assert_eq!(own.bias(&elf), bias);
+    let again = Region { start: own.start + 0x1_0000_0000, end: own.end + 0x1_0000_0000, ..own };
+    assert_eq!(again.bias(&elf), bias.map(|bias| bias + 0x1_0000_0000));
+}
+
+#[test]
 fn a_full_table_counts_what_it_leaves_out() {
     let mut text = String::new();
     for index in 0..limits::REGIONS as u64 + 5 {
