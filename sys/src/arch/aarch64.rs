@@ -1,0 +1,48 @@
+//! arm64.
+
+use super::register_set;
+use crate::Errno;
+use flame_core::arch::{Arch, Registers};
+use flame_core::memory::Memory;
+
+pub(super) const fn host() -> Arch {
+    Arch::Aarch64
+}
+
+const NT_PRSTATUS: i32 = 1;
+const NT_ARM_TLS: i32 = 0x401;
+const NT_ARM_SYSTEM_CALL: i32 = 0x404;
+
+pub(super) fn read(tid: u32) -> Result<Registers, Errno> {
+    // SAFETY: a struct of integers, for which zero is a value.
+    let mut raw: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    if register_set(tid, NT_PRSTATUS, &mut raw)? < size_of_val(&raw) {
+        // A thread in 32-bit mode has a smaller set.
+        return Err(Errno::NOEXEC);
+    }
+    let mut tls = 0u64;
+    register_set(tid, NT_ARM_TLS, &mut tls)?;
+    let mut syscall = -1i32;
+    register_set(tid, NT_ARM_SYSTEM_CALL, &mut syscall)?;
+    let mut registers = Registers { pc: raw.pc, tls, syscall: i64::from(syscall), ..Registers::default() };
+    registers.general[..31].copy_from_slice(&raw.regs);
+    registers.general[flame_core::arch::aarch64::SP] = raw.sp;
+    Ok(registers)
+}
+
+/// The stop broke off a system call in which the thread slept.
+///
+/// By the time of a stop the kernel has already rewound a call that it will restart to its `svc`, with
+/// the first argument back in x0, and has forgotten the call's number (`do_signal` in
+/// `arch/arm64/kernel/signal.c`); so the instruction tells.
+pub(crate) fn interrupted(registers: &Registers, memory: &impl Memory) -> bool {
+    const SVC_0: u32 = 0xd400_0001;
+    let Some(Ok(around)) = registers.pc.checked_sub(4).map(|before| memory.word(before)) else {
+        return false;
+    };
+    match (around as u32, (around >> 32) as u32) {
+        (_, SVC_0) => true,
+        (SVC_0, _) => super::broken_off(registers.general[0] as i64),
+        _ => false,
+    }
+}

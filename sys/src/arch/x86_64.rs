@@ -1,0 +1,34 @@
+//! x86-64.
+
+use super::register_set;
+use crate::Errno;
+use flame_core::arch::{Arch, Registers};
+use flame_core::memory::Memory;
+
+pub(super) const fn host() -> Arch {
+    Arch::X86_64
+}
+
+const NT_PRSTATUS: i32 = 1;
+
+pub(super) fn read(tid: u32) -> Result<Registers, Errno> {
+    // SAFETY: a struct of integers, for which zero is a value.
+    let mut raw: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    if register_set(tid, NT_PRSTATUS, &mut raw)? < size_of_val(&raw) {
+        // A thread in 32-bit mode has a smaller set.
+        return Err(Errno::NOEXEC);
+    }
+    let mut registers =
+        Registers { pc: raw.rip, tls: raw.fs_base, syscall: raw.orig_rax as i64, ..Registers::default() };
+    let by_number = [
+        raw.rax, raw.rdx, raw.rcx, raw.rbx, raw.rsi, raw.rdi, raw.rbp, raw.rsp, raw.r8, raw.r9, raw.r10,
+        raw.r11, raw.r12, raw.r13, raw.r14, raw.r15,
+    ];
+    registers.general[..by_number.len()].copy_from_slice(&by_number);
+    Ok(registers)
+}
+
+/// The stop broke off a system call in which the thread slept.
+pub(crate) fn interrupted(registers: &Registers, _memory: &impl Memory) -> bool {
+    registers.syscall >= 0 && super::broken_off(registers.general[flame_core::arch::x86_64::RAX] as i64)
+}

@@ -1,0 +1,131 @@
+//! Whether a thread runs, asked without disturbing it.
+
+use super::status::{Stat, hexadecimal};
+use super::{Process, open_at};
+use crate::Errno;
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+/// What a thread does at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// It runs, or waits for a CPU.
+    Running,
+    /// It waits, in a system call or a page fault, or stands stopped.
+    Waiting,
+    /// It has ended.
+    Ended,
+}
+
+/// A thread's file in /proc, kept open: 2 µs a question with `syscall`, 4 µs with `stat`.
+#[derive(Debug)]
+pub struct Gauge {
+    file: OwnedFd,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Syscall,
+    Stat,
+}
+
+impl Gauge {
+    /// Opens it.
+    pub fn open(process: &Process, tid: u32) -> Result<Self, Errno> {
+        let open = |name: &str| open_at(Some(&process.dir), &format!("task/{tid}/{name}"));
+        if syscall_file_is_safe()
+            && let Ok(file) = open("syscall")
+        {
+            let gauge = Gauge { file, kind: Kind::Syscall };
+            // Opening needs no permission, reading does.
+            if !matches!(gauge.read(&mut [0; 256]), Err(Errno::PERM | Errno::ACCESS)) {
+                return Ok(gauge);
+            }
+        }
+        Ok(Gauge { file: open("stat")?, kind: Kind::Stat })
+    }
+
+    /// What the thread does now.
+    pub fn activity(&self) -> Activity {
+        let mut buffer = [0; 256];
+        match self.read(&mut buffer) {
+            Err(_) => Activity::Ended,
+            Ok(text) => match self.kind {
+                Kind::Syscall if text.starts_with(b"running") => Activity::Running,
+                Kind::Syscall if text.is_empty() => Activity::Ended,
+                Kind::Syscall => Activity::Waiting,
+                Kind::Stat => match Stat::state_of(text) {
+                    Some(b'R') => Activity::Running,
+                    None | Some(b'X' | b'Z') => Activity::Ended,
+                    Some(_) => Activity::Waiting,
+                },
+            },
+        }
+    }
+
+    /// Program counter and stack pointer of a thread that waits, from its file `syscall`; `None` if it
+    /// runs, or if the kernel does not tell.
+    pub fn waits_at(&self) -> Option<(u64, u64)> {
+        if self.kind != Kind::Syscall {
+            return None;
+        }
+        let mut buffer = [0; 256];
+        pc_and_sp(self.read(&mut buffer).ok()?)
+    }
+
+    fn read<'a>(&self, buffer: &'a mut [u8; 256]) -> Result<&'a [u8], Errno> {
+        let len = rustix::io::pread(&self.file, &mut buffer[..], 0)?;
+        Ok(&buffer[..len])
+    }
+}
+
+/// Before 5.11 the file takes the mutex that an exec holds while it waits for all other threads of the
+/// process to be reaped; those are reaped by us, if we trace them. `stat` takes no such lock.
+fn syscall_file_is_safe() -> bool {
+    static SAFE: OnceLock<bool> = OnceLock::new();
+    *SAFE.get_or_init(|| {
+        let name = rustix::system::uname();
+        let mut parts = name.release().to_bytes().split(|byte| !byte.is_ascii_digit());
+        let mut part = || -> Option<u32> { std::str::from_utf8(parts.next()?).ok()?.parse().ok() };
+        (part().unwrap_or(0), part().unwrap_or(0)) >= (5, 11)
+    })
+}
+
+/// The last two fields: stack pointer and program counter.
+fn pc_and_sp(text: &[u8]) -> Option<(u64, u64)> {
+    let mut fields = text.trim_ascii().rsplit(|byte| *byte == b' ');
+    let mut field = || fields.next()?.strip_prefix(b"0x").map(hexadecimal);
+    let (pc, sp) = (field()?, field()?);
+    (pc != 0 && sp != 0).then_some((pc, sp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn where_a_thread_waits_stands_at_the_end_of_the_line() {
+        let line = b"0 0x3 0x7f98 0x20000 0x7f98 0xffffffff 0x0 0x7fff6254dd58 0x7f9886ed92ad\n";
+        assert_eq!(pc_and_sp(line), Some((0x7f98_86ed_92ad, 0x7fff_6254_dd58)));
+        assert_eq!(pc_and_sp(b"-1 0x7ffd 0x7f01\n"), Some((0x7f01, 0x7ffd)));
+        assert_eq!(pc_and_sp(b"-1 0x0 0x0\n"), None);
+        assert_eq!(pc_and_sp(b"running\n"), None);
+    }
+
+    #[test]
+    fn a_thread_that_asks_about_itself_runs() {
+        let process = Process::open(std::process::id()).unwrap();
+        let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        let gauge = Gauge { file: process.file(&format!("task/{tid}/stat")).unwrap(), kind: Kind::Stat };
+        assert_eq!(gauge.activity(), Activity::Running);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_can_break_the_reader(text in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = pc_and_sp(&text);
+        }
+    }
+}

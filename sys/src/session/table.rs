@@ -1,0 +1,153 @@
+//! The threads of a session.
+
+use super::{ThreadKey, ThreadReport};
+use crate::process::Gauge;
+use flame_core::limits::THREADS;
+use flame_core::profile::Counts;
+use std::collections::HashMap;
+
+/// What the session has to do with a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Not traced. Becomes so when it is first seen to run.
+    Loose,
+    /// Traced, and runs.
+    Running,
+    /// Traced, and asked to stop.
+    Asked,
+    /// Traced, in a group-stop.
+    Listening,
+    /// Not wanted.
+    Dismissed,
+    /// Ended.
+    Ended,
+}
+
+/// A thread of the session.
+#[derive(Debug)]
+pub(super) struct Thread {
+    pub key: ThreadKey,
+    pub state: State,
+    /// `None` once it has ended or is not wanted.
+    pub gauge: Option<Gauge>,
+    /// Its ticks are counted: it has run, or is a process' first.
+    pub counted: bool,
+    /// When it was asked to stop.
+    pub asked_ns: u64,
+    pub refusals: u32,
+    pub budget: Budget,
+    pub from_us: u64,
+    pub until_us: Option<u64>,
+    pub counts: Counts,
+}
+
+impl Thread {
+    /// Traced, in any way.
+    pub fn is_seized(&self) -> bool {
+        matches!(self.state, State::Running | State::Asked | State::Listening)
+    }
+}
+
+/// Threads by number and by id.
+#[derive(Default)]
+pub(super) struct Table {
+    pub threads: Vec<Thread>,
+    by_tid: HashMap<u32, u16>,
+    pub untracked: u64,
+}
+
+impl Table {
+    /// Adds a thread that is not there yet; `None` if there are too many.
+    pub fn add(&mut self, process: u16, tid: u32, gauge: Gauge, now_us: u64) -> Option<ThreadKey> {
+        let index = u16::try_from(self.threads.len()).ok().filter(|index| usize::from(*index) < THREADS)?;
+        let key = ThreadKey { process, index, tid };
+        self.by_tid.insert(tid, index);
+        self.threads.push(Thread {
+            key,
+            state: State::Loose,
+            gauge: Some(gauge),
+            counted: false,
+            asked_ns: 0,
+            refusals: 0,
+            budget: Budget::default(),
+            from_us: now_us,
+            until_us: None,
+            counts: Counts::default(),
+        });
+        Some(key)
+    }
+
+    /// The thread that has this id now.
+    pub fn find(&mut self, tid: u32) -> Option<&mut Thread> {
+        self.threads.get_mut(usize::from(*self.by_tid.get(&tid)?))
+    }
+
+    /// A living thread has this id.
+    pub fn knows(&self, tid: u32) -> bool {
+        let known = self.by_tid.get(&tid).and_then(|index| self.threads.get(usize::from(*index)));
+        known.is_some_and(|thread| thread.state != State::Ended)
+    }
+
+    pub fn reports(&self) -> Vec<ThreadReport> {
+        let report = |thread: &Thread| ThreadReport {
+            thread: thread.key,
+            from_us: thread.from_us,
+            until_us: thread.until_us,
+            not_wanted: thread.state == State::Dismissed,
+            counts: thread.counts,
+        };
+        self.threads.iter().map(report).collect()
+    }
+}
+
+/// How long a thread may be held: a share of the time that passes, saved up for a second at most, so
+/// that a thread that idled long is not held for long at a stretch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Budget {
+    left_ns: f64,
+    since_ns: u64,
+}
+
+impl Budget {
+    /// A thread may be stopped at `now_ns`: what it may be held for is not used up.
+    pub fn allows(&mut self, now_ns: u64, share: f64) -> bool {
+        if self.since_ns != 0 {
+            let passed = now_ns.saturating_sub(self.since_ns) as f64;
+            self.left_ns = (self.left_ns + passed * share).min(1e9 * share);
+        }
+        self.since_ns = now_ns;
+        self.left_ns >= 0.0
+    }
+
+    /// It was held.
+    pub fn spend(&mut self, ns: u64) {
+        self.left_ns -= ns as f64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_held_for_its_share_and_one_stop_at_most() {
+        let (mut budget, mut held) = (Budget::default(), 0);
+        for now in (1..=1000).map(|tick| tick * 10_000_000u64) {
+            if budget.allows(now, 0.05) {
+                budget.spend(3_000_000);
+                held += 3_000_000;
+            }
+        }
+        let bound = 500_000_000 + 3_000_000;
+        assert!(held <= bound && held > bound - 10_000_000, "{held}");
+    }
+
+    #[test]
+    fn what_is_saved_up_has_a_bound() {
+        let mut budget = Budget::default();
+        assert!(budget.allows(1, 0.05));
+        assert!(budget.allows(3_600_000_000_000, 0.05));
+        budget.spend(50_000_001);
+        assert!(!budget.allows(3_600_000_000_000, 0.05));
+    }
+}

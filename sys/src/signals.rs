@@ -1,0 +1,99 @@
+//! Signals to node-flame itself: blocked, and taken when the session waits.
+
+use std::time::Duration;
+
+/// The signals that a session takes instead of letting them act; those that node-flame was started to
+/// ignore (`nohup`) stay ignored.
+const TAKEN: [i32; 6] =
+    [libc::SIGCHLD, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP, libc::SIGCONT];
+
+/// While it lives, the signals that a session takes are blocked in this thread and in all that it starts.
+///
+/// Made before other threads are, so that none of them is left to receive one. One that has come and not
+/// been taken acts when the guard goes.
+pub struct Blocked {
+    taken: libc::sigset_t,
+    before: libc::sigset_t,
+    child: libc::sigaction,
+}
+
+/// A signal that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its number.
+    pub signal: i32,
+    /// The process that sent it, 0 for the kernel.
+    pub sender: u32,
+}
+
+impl Blocked {
+    /// Blocks them, and sees to it that SIGCHLD is not ignored, as some parents leave it: ptrace would
+    /// not report by it.
+    pub fn new() -> Self {
+        // SAFETY: plain data for which zero is a value; the calls write to locals that live here, with
+        // valid signal numbers, and install no handler.
+        unsafe {
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            let mut child: libc::sigaction = std::mem::zeroed();
+            let mut default: libc::sigaction = std::mem::zeroed();
+            default.sa_sigaction = libc::SIG_DFL;
+            libc::sigaction(libc::SIGCHLD, &default, &mut child);
+            let taken = taken();
+            libc::pthread_sigmask(libc::SIG_BLOCK, &taken, &mut before);
+            Blocked { taken, before, child }
+        }
+    }
+
+    /// Waits for one of them, at most `timeout`.
+    pub fn wait(&self, timeout: Duration) -> Option<Taken> {
+        let timeout = libc::timespec {
+            tv_sec: timeout.as_secs().min(1 << 30) as _,
+            tv_nsec: timeout.subsec_nanos() as _,
+        };
+        // SAFETY: plain data for which zero is a value; the call reads and writes locals that live here,
+        // and the fields read are those that the kernel fills for the signals waited for.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let signal = libc::sigtimedwait(&self.taken, &mut info, &timeout);
+            (signal > 0).then(|| Taken { signal, sender: info.si_pid() as u32 })
+        }
+    }
+
+    /// Puts back what was before, in a child that is about to exec. Only calls that are safe after a
+    /// fork.
+    pub(crate) fn restore(&self) {
+        // SAFETY: restores values that these same calls gave.
+        unsafe {
+            libc::sigaction(libc::SIGCHLD, &self.child, std::ptr::null_mut());
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut());
+        }
+    }
+}
+
+impl Default for Blocked {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        self.restore();
+    }
+}
+
+fn taken() -> libc::sigset_t {
+    // SAFETY: plain data for which zero is a value; the calls write to locals with valid numbers.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in TAKEN {
+            libc::sigaction(signal, std::ptr::null(), &mut action);
+            if action.sa_sigaction != libc::SIG_IGN {
+                libc::sigaddset(&mut set, signal);
+            }
+        }
+        set
+    }
+}
