@@ -6,6 +6,8 @@
 //! that a workload's statement is known to be right without node-flame.
 
 pub mod binary;
+pub mod compat;
+pub mod matrix;
 pub mod nodes;
 pub mod process;
 pub mod stacks;

@@ -1,0 +1,140 @@
+//! Profiles workloads on many Node versions and tells which share of the samples holds exactly a stated call
+//! chain.
+//!
+//!     matrix [--versions V,V…|classic|modern|all] [--workloads W,W…] [--tiers T,T…] [--seconds S] [--rate HZ]
+//!            [--warm-up S] [--at-once N] [--lines] [--bar PERCENT] [--quiet]
+//!     matrix --compat-table [options]     writes the README's compatibility table anew
+
+use std::{process::ExitCode, thread::available_parallelism};
+
+use tests::{
+    compat,
+    matrix::{Options, cells, failures, measure_all, table},
+    tiers::Tier,
+    verdict::percent,
+    version::{CLASSIC, MODERN, Version},
+    workload,
+};
+
+struct Asked {
+    versions: Vec<Version>,
+    workloads: Vec<String>,
+    tiers: Vec<Tier>,
+    options: Options,
+    at_once: usize,
+    bar: f64,
+    quiet: bool,
+    compat: bool,
+}
+
+fn main() -> ExitCode {
+    match asked().and_then(|asked| carry_out(&asked)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("matrix: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn asked() -> Result<Asked, String> {
+    let mut asked = Asked {
+        versions: MODERN.to_vec(),
+        workloads: Vec::new(),
+        tiers: vec![Tier::NotInlined],
+        options: Options::default(),
+        at_once: available_parallelism().map_or(2, usize::from),
+        bar: 99.0,
+        quiet: false,
+        compat: false,
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--versions" => asked.versions = versions(&value()?)?,
+            "--workloads" => asked.workloads = value()?.split(',').map(file_name).collect(),
+            "--tiers" => asked.tiers = tiers(&value()?)?,
+            "--seconds" => asked.options.seconds = number(&value()?)?,
+            "--rate" => asked.options.rate = number(&value()?)?,
+            "--warm-up" => asked.options.warm_up = number(&value()?)?,
+            "--at-once" => asked.at_once = number(&value()?)?,
+            "--bar" => asked.bar = number(&value()?)?,
+            "--lines" => asked.options.lines = true,
+            "--quiet" => asked.quiet = true,
+            "--compat-table" => asked.compat = true,
+            _ => return Err(format!("unknown option {arg}; see the head of tests/src/bin/matrix.rs")),
+        }
+    }
+    Ok(asked)
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number"))
+}
+
+fn versions(text: &str) -> Result<Vec<Version>, String> {
+    match text {
+        "classic" => Ok(CLASSIC.to_vec()),
+        "modern" => Ok(MODERN.to_vec()),
+        "all" => Ok(CLASSIC.into_iter().chain(MODERN).collect()),
+        _ => text.split(',').map(one_version).collect(),
+    }
+}
+
+/// A whole version, or a major for its last release.
+fn one_version(text: &str) -> Result<Version, String> {
+    let major: Option<u32> = text.parse().ok();
+    let known = CLASSIC.into_iter().chain(MODERN).filter(|v| Some(v.major) == major).max();
+    known.map_or_else(|| text.parse(), Ok)
+}
+
+fn tiers(text: &str) -> Result<Vec<Tier>, String> {
+    if text == "all" { Ok(Tier::ALL.to_vec()) } else { text.split(',').map(str::parse).collect() }
+}
+
+/// A workload's file name, given with or without its ending.
+fn file_name(workload: &str) -> String {
+    let names = workload::names();
+    let named = |name: &&String| name.as_str() == workload || name.split('.').next() == Some(workload);
+    names.iter().find(named).cloned().unwrap_or_else(|| workload.to_owned())
+}
+
+fn carry_out(asked: &Asked) -> Result<bool, String> {
+    if asked.compat {
+        compat::rewrite(asked.options, asked.at_once)?;
+        return Ok(true);
+    }
+    let workloads: Vec<&str> = asked.workloads.iter().map(String::as_str).collect();
+    let cells = cells(&asked.versions, &workloads, &asked.tiers)?;
+    if cells.is_empty() {
+        return Err("no such cell exists".into());
+    }
+    let measured = measure_all(cells, asked.options, asked.at_once, |cell, result| {
+        if asked.quiet {
+            return;
+        }
+        let text = match result {
+            Err(message) => message.lines().next().unwrap_or_default().to_owned(),
+            Ok(outcome) => match &outcome.lines {
+                None => format!("{:6.2} % of {:5}", outcome.tally.percent(), outcome.tally.samples),
+                Some(lines) => format!(
+                    "callers' lines {:6.2} %, leaves' {:6.2} %, of {} samples {} unknown\n{}",
+                    percent(lines.callers_right, lines.callers),
+                    percent(lines.leaves_right, lines.leaves),
+                    lines.leaves + lines.unknown,
+                    lines.unknown,
+                    lines.worst(6)
+                ),
+            },
+        };
+        println!("{:9} {:12} {:15} {}", cell.version.to_string(), cell.tier, cell.workload, text.trim_end());
+    });
+    if asked.options.lines {
+        return Ok(measured.iter().all(|(_, result)| result.is_ok()));
+    }
+    let failures = failures(&measured, asked.bar, 50);
+    println!("\n{}\n{failures}", table(&measured));
+    Ok(failures.is_empty())
+}

@@ -1,0 +1,266 @@
+//! node-flame held against workloads: many Node versions and tiers, each cell a target of its own.
+
+use std::{
+    fmt::Write,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    binary::node_flame,
+    process::{Target, command, run},
+    stacks,
+    tiers::Tier,
+    verdict::{Lines, Tally},
+    version::Version,
+    workload::{self, Workload},
+};
+
+/// One target: which Node runs what, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// The Node version.
+    pub version: Version,
+    /// The workload's file name.
+    pub workload: String,
+    /// What V8 is forced to.
+    pub tier: Tier,
+}
+
+/// How a cell is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Sampling time, in seconds.
+    pub seconds: f64,
+    /// Samples a second.
+    pub rate: u32,
+    /// Time for V8 to optimize, between the target's READY and the first sample, in seconds.
+    pub warm_up: f64,
+    /// Whether labels name executing lines (`--lines`).
+    pub lines: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { seconds: 0.7, rate: 500, warm_up: 0.4, lines: false }
+    }
+}
+
+/// What a cell came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The samples' verdict. With `lines`, stacks are not judged: all of them are wrong here.
+    pub tally: Tally,
+    /// The lines' verdict, with `lines`.
+    pub lines: Option<Lines>,
+    /// What node-flame reported.
+    pub report: String,
+}
+
+/// A cell and its outcome, or why there is none.
+pub type Measured = (Cell, Result<Outcome, String>);
+
+/// Every cell of these versions, workloads (all if empty) and tiers that exists.
+///
+/// # Errors
+/// A workload whose statement cannot be read.
+pub fn cells(versions: &[Version], workloads: &[&str], tiers: &[Tier]) -> Result<Vec<Cell>, String> {
+    let all = workload::names();
+    let names: Vec<&str> =
+        if workloads.is_empty() { all.iter().map(String::as_str).collect() } else { workloads.to_vec() };
+    let mut cells = Vec::new();
+    for &version in versions {
+        for &name in &names {
+            if !Workload::load(name, version)?.versions.contains(version) {
+                continue;
+            }
+            let existing = tiers.iter().filter(|tier| tier.flags(version).is_some());
+            cells.extend(existing.map(|&tier| Cell { version, workload: name.to_owned(), tier }));
+        }
+    }
+    Ok(cells)
+}
+
+/// Runs one cell.
+///
+/// # Errors
+/// Why there is no profile: what the target or node-flame said instead.
+///
+/// # Panics
+/// When the Node build is missing from the cache.
+pub fn measure(cell: &Cell, options: Options) -> Result<Outcome, String> {
+    let workload = Workload::load(&cell.workload, cell.version)?;
+    let mut target = Target::start(cell.version, cell.tier, &workload.path)?;
+    thread::sleep(Duration::from_secs_f64(options.warm_up));
+    let (pid, seconds, rate) =
+        (target.pid().to_string(), options.seconds.to_string(), options.rate.to_string());
+    let mut profiler = command(node_flame(), &[&pid, "folded", &seconds, "--rate", &rate]);
+    if options.lines {
+        profiler.arg("--lines");
+    }
+    let ended = run(&mut profiler, Duration::from_secs_f64(options.seconds + 30.0));
+    if !ended.ok() {
+        let how = if ended.overran { "did not end in time".into() } else { ended.status.to_string() };
+        return Err(format!("node-flame: {how}\n{}", ended.stderr.trim_end()));
+    }
+    if !target.alive() {
+        return Err(format!("the target ended\n{}", ended.stderr.trim_end()));
+    }
+    let stacks = stacks::folded(&ended.stdout)?;
+    Ok(Outcome {
+        tally: Tally::of_stacks(&workload, &stacks),
+        lines: options.lines.then(|| Lines::of_stacks(&workload, &stacks)),
+        report: ended.stderr,
+    })
+}
+
+/// Runs all cells, `at_once` at a time, and hands each to `done` as it ends; in the end, all in order.
+pub fn measure_all(
+    cells: Vec<Cell>,
+    options: Options,
+    at_once: usize,
+    done: impl Fn(&Cell, &Result<Outcome, String>) + Sync,
+) -> Vec<Measured> {
+    // Built before the clock matters.
+    node_flame();
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<Outcome, String>>>> =
+        cells.iter().map(|_| Mutex::default()).collect();
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some((cell, result)) = {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    cells.get(i).zip(results.get(i))
+                } {
+                    let outcome = measure(cell, options);
+                    done(cell, &outcome);
+                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                }
+            });
+        }
+    });
+    let take = |result: Mutex<Option<_>>| result.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let results = results.into_iter().map(|r| take(r).unwrap_or_else(|| Err("was not run".into())));
+    cells.into_iter().zip(results).collect()
+}
+
+/// Keeps timing-sensitive tests of one process apart: held while targets run.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The share of exact samples of every cell, in percent: a row for each version and tier, a column for each
+/// workload.
+pub fn table(measured: &[Measured]) -> String {
+    let mut columns: Vec<&str> = Vec::new();
+    let mut rows: Vec<(Version, Tier)> = Vec::new();
+    for (cell, _) in measured {
+        if !columns.contains(&cell.workload.as_str()) {
+            columns.push(&cell.workload);
+        }
+        if !rows.contains(&(cell.version, cell.tier)) {
+            rows.push((cell.version, cell.tier));
+        }
+    }
+    let mut text = String::from("exact %               ");
+    for column in &columns {
+        let name = column.split('.').next().unwrap_or(column);
+        let _ = write!(text, " {name:>10}");
+    }
+    text.push('\n');
+    for (version, tier) in rows {
+        let _ = write!(text, "{:9} {tier:12}", version.to_string());
+        for column in &columns {
+            let here = |c: &&Measured| c.0.version == version && c.0.tier == tier && c.0.workload == *column;
+            let value = match measured.iter().find(here) {
+                None => String::from("-"),
+                Some((_, Err(_))) => "error".into(),
+                Some((_, Ok(outcome))) => figure(outcome.tally.percent()),
+            };
+            let _ = write!(text, " {value:>10}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A percentage that says 100 only of the whole.
+pub fn figure(percent: f64) -> String {
+    if percent >= 100.0 { "100".into() } else { format!("{:.1}", (percent * 10.0).floor() / 10.0) }
+}
+
+/// The cells that miss the bar, each with what went wrong; empty if all is well.
+pub fn failures(measured: &[Measured], bar: f64, least_samples: u64) -> String {
+    let mut text = String::new();
+    for (cell, result) in measured {
+        let head = format!("{} {} {}", cell.version, cell.tier, cell.workload);
+        match result {
+            Err(message) => {
+                let _ = writeln!(text, "{head}: {message}");
+            }
+            Ok(outcome) => {
+                let tally = &outcome.tally;
+                if tally.percent() < bar || tally.samples < least_samples {
+                    let _ = writeln!(
+                        text,
+                        "{head}: {:.2} % of {} samples are exact ({} others)\n{}{}",
+                        tally.percent(),
+                        tally.samples,
+                        tally.others,
+                        tally.worst(8),
+                        if tally.samples < least_samples { &outcome.report } else { "" }
+                    );
+                }
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(tier: Tier) -> Cell {
+        Cell { version: Version::new(22, 23, 3), workload: "nested.js".into(), tier }
+    }
+
+    fn outcome(samples: u64, exact: u64) -> Result<Outcome, String> {
+        Ok(Outcome { tally: Tally { samples, exact, ..Tally::default() }, ..Outcome::default() })
+    }
+
+    #[test]
+    fn only_the_tiers_that_exist_make_cells() {
+        let versions = [Version::new(14, 21, 3), Version::new(26, 10, 0)];
+        let cells = cells(&versions, &["nested.js", "private.js"], &Tier::ALL).unwrap();
+        let of = |major| cells.iter().filter(move |c| c.version.major == major);
+        assert_eq!((of(14).count(), of(26).count()), (4, 10));
+        assert!(of(14).all(|c| c.workload == "nested.js"));
+    }
+
+    #[test]
+    fn a_cell_fails_by_share_by_too_few_samples_and_by_error() {
+        let measured = vec![
+            (cell(Tier::Default), outcome(1000, 990)),
+            (cell(Tier::NotInlined), outcome(1000, 989)),
+            (cell(Tier::Sparkplug), outcome(9, 9)),
+            (cell(Tier::Maglev), Err("gone".into())),
+        ];
+        let text = failures(&measured, 99.0, 10);
+        let heads: Vec<&str> = text.lines().filter(|l| l.starts_with("22")).collect();
+        assert_eq!(heads.len(), 3, "{text}");
+        assert!(table(&measured).contains("98.9"));
+        assert!(failures(&measured[..1], 99.0, 10).is_empty());
+    }
+
+    #[test]
+    fn a_figure_rounds_down() {
+        assert_eq!((figure(99.99), figure(100.0)), ("99.9".into(), "100".into()));
+    }
+}
