@@ -200,6 +200,16 @@ impl Target {
         self.running.alive()
     }
 
+    /// What the target wrote to its standard output so far.
+    pub fn stdout(&self) -> String {
+        self.running.stdout.so_far()
+    }
+
+    /// Waits until the target's standard output holds `text`; false if it ended or `limit` passed before.
+    pub fn says(&self, text: &str, limit: Duration) -> bool {
+        self.running.stdout.wait_for(text, limit)
+    }
+
     /// A field of `/proc/PID/status`, such as `TracerPid` or `State`.
     pub fn status(&self, field: &str) -> Option<String> {
         status(self.pid(), field)

@@ -98,7 +98,7 @@ impl Workload {
         };
         // Functions first: chains and lines may name one that stands further down.
         for pass in [Pass::Functions, Pass::Rest] {
-            for (number, line) in (1..).zip(text.lines()) {
+            for (number, line) in (1..).zip(lines(text)) {
                 let Some((_, statement)) = line.split_once("//@ ") else { continue };
                 for clause in statement.split(';') {
                     this.clause(pass, clause.trim(), number, version)
@@ -243,6 +243,21 @@ impl Function {
     }
 }
 
+/// Lines as JavaScript counts them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = text.find(['\n', '\r', '\u{2028}', '\u{2029}']) else {
+            return rest.take();
+        };
+        let (line, after) = text.split_at(end);
+        let both = after.starts_with("\r\n");
+        rest = after.char_indices().nth(if both { 2 } else { 1 }).map(|(at, _)| &after[at..]);
+        Some(line)
+    })
+}
+
 /// Words separated by spaces; double quotes keep spaces in a word and are dropped.
 fn words(text: &str) -> impl Iterator<Item = String> {
     let mut rest = text.trim().chars();
@@ -318,6 +333,12 @@ mod tests {
     fn a_name_may_depend_on_the_version() {
         let text = "//@ chain f\n//@ fn f leaf name=\"get f\" name@..21=old name@22..=new";
         assert_eq!(parse(text).unwrap().functions[0].name, "new");
+    }
+
+    #[test]
+    fn every_line_terminator_of_javascript_ends_a_line() {
+        let text = "a\r\nb\rc\u{2028}d\u{2029}e\n\nf";
+        assert_eq!(lines(text).collect::<Vec<_>>(), ["a", "b", "c", "d", "e", "", "f"]);
     }
 
     #[test]

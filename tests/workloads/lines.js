@@ -1,0 +1,93 @@
+'use strict';
+// Calls and loops on many lines of one function: which of them runs is told by the executing line alone.
+//@ chain top > spread > one
+//@ chain top > spread > two
+//@ chain top > spread > three
+//@ chain top > branches > one
+//@ chain top > branches > two
+//@ chain top > branches > three
+//@ chain top > loops
+var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0;
+
+function one(x) { //@ fn one leaf
+  var i;
+  // A comment between the lines of a function.
+  for (
+    i = 0;
+    i < 6000; //@ in one
+    i++ //@ in one
+  ) {
+    x = (x * 31 + //@ in one
+      i) | 0; //@ in one
+  }
+  return x;
+}
+
+function two(x) { //@ fn two leaf
+  var i = 0;
+
+  do { //@ in two
+    x ^= x << 1; //@ in two
+    i++; //@ in two
+  } while (i < 6000); //@ in two
+
+  return x;
+}
+
+function three(x) { //@ fn three leaf
+  var i = 6000;
+  while (i--) { //@ in three
+    if (i & 1) { //@ in three
+      x = (x + i) | 0; //@ in three
+    } else {
+      x = (x - 1) | 0; //@ in three
+    }
+  }
+  return x;
+}
+
+function spread(x) { //@ fn spread
+  var y = one(x), //@ in spread
+    z = two(y); //@ in spread
+  return [
+    y,
+    three( //@ in spread
+      z
+    ),
+    z
+  ][1];
+}
+
+function branches(x) { //@ fn branches
+  switch (x & 3) {
+    case 0:
+      return one(x); //@ in branches
+    case 1:
+      return x > 2
+        ? two(x) //@ in branches
+        : three(x); //@ in branches
+    default:
+      x = three(x); //@ in branches
+      return two(x); //@ in branches
+  }
+}
+
+function loops(x) { //@ fn loops leaf
+  var i, j;
+  for (i = 0; i < 6000; i++) { //@ in loops
+    x = (x * 33 + i) | 0; //@ in loops
+  }
+  for (j = 0; j < 3000; j++) { //@ in loops
+    x ^= (x >>> 5) + j; //@ in loops
+  }
+  return x;
+}
+
+require('fs').writeSync(1, 'READY\n');
+while (Date.now() < end) {
+  sink = (sink + 1) | 0;
+  sink ^= spread(sink); //@ in top
+  sink ^= branches(sink); //@ in top
+  sink ^= branches(sink + 1); //@ in top
+  sink ^= loops(sink); //@ in top
+}
