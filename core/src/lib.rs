@@ -18,3 +18,4 @@ pub mod maps;
 pub mod memory;
 pub mod profile;
 pub mod unwind;
+pub mod v8;

@@ -1,0 +1,210 @@
+//! A function's name, script and start, from its SharedFunctionInfo and ScopeInfo.
+
+use super::heap::{Decode, Heap, half, is_smi, smi, untag, word};
+use super::layout::StartPosition;
+use crate::limits::NAME_BYTES;
+use crate::memory::Memory;
+use alloc::string::String;
+
+/// What a SharedFunctionInfo says, as it stands in memory: tagged pointers and numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedInfo {
+    /// Name: a String or a ScopeInfo, tagged.
+    pub name: u64,
+    /// Script or DebugInfo, tagged.
+    pub script: u64,
+    /// What it runs, tagged; a Smi is a builtin's id.
+    pub data: u64,
+    /// Inferred name, where it is a field; else 0.
+    pub inferred: u64,
+    /// Parameter counts and, in old versions, positions: numbers that never change.
+    pub numbers: u64,
+    /// Start position, where it is a field.
+    pub start: Option<u32>,
+}
+
+impl SharedInfo {
+    /// Largest SharedFunctionInfo that is read, in bytes.
+    pub const MAX_SIZE: usize = 160;
+
+    /// A builtin that has no source of its own.
+    pub fn is_builtin(&self) -> bool {
+        is_smi(self.data)
+    }
+
+    /// Whether both are the same function, wherever it stands: what it runs may change.
+    pub fn is_same_function(&self, other: &SharedInfo) -> bool {
+        (self.name, self.script, self.numbers, self.inferred)
+            == (other.name, other.script, other.numbers, other.inferred)
+    }
+}
+
+/// A function's name and where it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Start {
+    /// Offset in the script's source of the parameter list's `(`; `None` if the object has none.
+    pub position: Option<u32>,
+}
+
+/// Slots of a ScopeInfo read at once: header, and enough for most functions' names.
+const FIRST_SLOTS: usize = 48;
+
+/// Slots read behind the context locals: saved class variable, receiver, name and its slot, inferred
+/// name, start, end, outer ScopeInfo.
+const TAIL_SLOTS: usize = 12;
+
+/// Context locals of one function that are believed; V8 allows a few thousand.
+const MAX_LOCALS: u32 = 1 << 16;
+
+impl<M: Memory> Heap<'_, M> {
+    /// The SharedFunctionInfo of a JSFunction, tagged; the function's type is checked.
+    pub fn shared_of_function(&self, function: u64) -> Result<u64, Decode> {
+        let address = untag(function).ok_or(Decode::NotAnObject(function))?;
+        let found = self.type_of(address)?;
+        if !self.layout.types.is_function(found) {
+            return Err(Decode::WrongType { address, found });
+        }
+        self.field(address, self.layout.function.shared)
+    }
+
+    /// Reads a SharedFunctionInfo; its type is checked.
+    pub fn shared_info(&self, shared: u64) -> Result<SharedInfo, Decode> {
+        let address = self.expect(shared, self.layout.types.shared)?;
+        let size = usize::from(self.layout.shared.size);
+        let mut bytes = [0; SharedInfo::MAX_SIZE];
+        let bytes = bytes.get_mut(..size).ok_or(Decode::Bound)?;
+        self.memory.read(address, bytes)?;
+        Ok(self.shared_info_from(bytes))
+    }
+
+    /// The same from the object's bytes, of which the layout's `shared.size` are needed.
+    pub fn shared_info_from(&self, bytes: &[u8]) -> SharedInfo {
+        let layout = &self.layout.shared;
+        let start = match layout.start {
+            StartPosition::Packed { at, doubled } => {
+                let packed = half(bytes, at) >> u32::from(doubled);
+                Some(packed >> 2)
+            }
+            StartPosition::ScopeInfo => None,
+        };
+        let numbers = match start {
+            Some(start) => u64::from(start) | 1 << 63,
+            // Behind the script stand two parameter counts, and after 8 more bytes the number of the
+            // function's literal in its script.
+            None => {
+                u64::from(half(bytes, layout.script + 8)) | u64::from(half(bytes, layout.script + 20)) << 32
+            }
+        };
+        SharedInfo {
+            name: word(bytes, layout.name),
+            script: word(bytes, layout.script),
+            data: word(bytes, layout.data),
+            inferred: layout.inferred.map_or(0, |inferred| word(bytes, inferred)),
+            numbers,
+            start,
+        }
+    }
+
+    /// Appends a function's display name to `into` and says where it starts: its own name, else
+    /// the name V8 inferred, else nothing.
+    pub fn function_name(&self, info: &SharedInfo, into: &mut String) -> Result<Start, Decode> {
+        let before = into.len();
+        let mut start = Start { position: info.start };
+        if self.is_string(info.name) {
+            self.string(info.name, NAME_BYTES as u32, into)?;
+        } else if let Some(scope_info) = self.layout.types.scope_info {
+            match self.expect(info.name, scope_info) {
+                Ok(address) => {
+                    let in_scope = self.scope_name(address, into)?;
+                    start.position = start.position.or(in_scope);
+                }
+                // An Oddball or a Smi: the function has no name.
+                Err(Decode::NotAnObject(_) | Decode::WrongType { .. }) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        if into.len() == before && self.layout.shared.inferred.is_some() && self.is_string(info.inferred) {
+            self.string(info.inferred, NAME_BYTES as u32, into)?;
+        }
+        Ok(start)
+    }
+
+    /// Reads name and start position from a ScopeInfo: after the context locals, the first string
+    /// within a few slots is the name; if it is empty, a string two slots further is the inferred
+    /// one. The two Smis behind them that end at a pointer (the outer scope) are the positions.
+    fn scope_name(&self, address: u64, into: &mut String) -> Result<Option<u32>, Decode> {
+        let layout = &self.layout.scope_info;
+        let slots = address.wrapping_add(layout.slots.into());
+        let mut head = [0; 8 * FIRST_SLOTS];
+        let got = self.memory.read_prefix(slots, &mut head) / 8;
+        if got <= usize::from(layout.first_variable) {
+            return Err(Decode::Fault(crate::memory::Fault { address }));
+        }
+        let count = |slot: u8| {
+            let count = smi(word(&head, u16::from(slot) * 8)).and_then(|count| u32::try_from(count).ok());
+            count.filter(|count| *count <= MAX_LOCALS).ok_or(Decode::Bound)
+        };
+        let locals = count(layout.local_count)?;
+        let mut first = u32::from(layout.first_variable);
+        if layout.has_stack_names {
+            // Parameter names, the first stack slot's number, stack locals' names.
+            first += count(1)? + 1 + count(2)?;
+        }
+        if locals > 0 && is_smi(self.slot(&head, got, slots, first)?) {
+            // A module's scope has the number of its variables before the names.
+            first += 1;
+        }
+        let tail = match layout.hashed_from {
+            Some(hashed) if locals >= hashed => first + 1 + locals,
+            _ => first + 2 * locals,
+        };
+        let mut words = [0; TAIL_SLOTS];
+        let mut filled = 0;
+        for (word, slot) in words.iter_mut().zip(tail..) {
+            let Ok(value) = self.slot(&head, got, slots, slot) else { break };
+            *word = value;
+            filled += 1;
+        }
+        self.tail_name(&words[..filled], &head, into)
+    }
+
+    fn slot(&self, head: &[u8], got: usize, slots: u64, slot: u32) -> Result<u64, Decode> {
+        if (slot as usize) < got {
+            return Ok(word(head, (slot * 8) as u16));
+        }
+        Ok(self.memory.word(slots.wrapping_add(u64::from(slot) * 8))?)
+    }
+
+    fn tail_name(&self, words: &[u64], head: &[u8], into: &mut String) -> Result<Option<u32>, Decode> {
+        const NAME_WITHIN: usize = 4;
+        let before = into.len();
+        let mut name = None;
+        for (at, word) in words.iter().enumerate().take(NAME_WITHIN) {
+            if is_smi(*word) {
+                continue;
+            }
+            if self.is_string(*word) {
+                self.string(*word, NAME_BYTES as u32, into)?;
+                name = Some(at);
+            }
+            break;
+        }
+        if let Some(inferred) = name.and_then(|name| words.get(name + 2))
+            && into.len() == before
+            && !is_smi(*inferred)
+            && self.is_string(*inferred)
+        {
+            self.string(*inferred, NAME_BYTES as u32, into)?;
+        }
+        if let Some(slot) = self.layout.scope_info.start {
+            let start = smi(word(head, u16::from(slot) * 8));
+            return Ok(start.and_then(|start| u32::try_from(start).ok()));
+        }
+        let from = name.map_or(0, |name| name + 1);
+        let positions = words.get(from..).unwrap_or(&[]).windows(3).find_map(|window| {
+            let (start, end) = (smi(window[0])?, smi(window[1])?);
+            (!is_smi(window[2]) && 0 <= start && start < end).then_some(start as u32)
+        });
+        Ok(positions)
+    }
+}

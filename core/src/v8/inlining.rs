@@ -1,0 +1,64 @@
+//! From a position in optimized code to the chain of functions inlined there.
+
+use super::code::Code;
+use super::heap::{Decode, Heap, untag};
+use super::position::SourcePosition;
+use crate::memory::Memory;
+
+/// Deepest chain of inlined calls that is followed; V8 inlines far fewer levels.
+pub const MAX_DEPTH: usize = 64;
+
+/// Bytes of one record: position of the call (u64), literal's number (i32), padding.
+const RECORD: u64 = 16;
+
+/// A place in a function: `shared` is tagged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The function's SharedFunctionInfo.
+    pub shared: u64,
+    /// Offset in its script's source.
+    pub offset: Option<u32>,
+}
+
+impl<M: Memory> Heap<'_, M> {
+    /// Calls `place` for each function at a position of optimized code, the innermost inlined one
+    /// first, the code's own function last.
+    pub fn inlined_chain(
+        &self,
+        code: &Code,
+        own: u64,
+        position: SourcePosition,
+        mut place: impl FnMut(Place),
+    ) -> Result<(), Decode> {
+        let layout = &self.layout.deopt;
+        let mut position = position;
+        if position.inlining > 0 {
+            let inlining = self.element(code.deopt, layout.inlining.ok_or(Decode::Bound)?.into())?;
+            let literals = self.element(code.deopt, layout.literals.into())?;
+            let (records, length) = self.byte_array(inlining, 1 << 20)?;
+            for _ in 0..MAX_DEPTH {
+                let Some(record) = u64::from(position.inlining).checked_sub(1) else { break };
+                if (record + 1) * RECORD > length as u64 {
+                    return Err(Decode::Bound);
+                }
+                let at = records.wrapping_add(record * RECORD);
+                let call = self.memory.word(at)?;
+                let literal = self.memory.half(at.wrapping_add(8))? as i32;
+                let shared = match u32::try_from(literal) {
+                    Ok(literal) => self.element(literals, literal)?,
+                    Err(_) => own,
+                };
+                // The literal may be a weak reference.
+                let shared = untag(shared).ok_or(Decode::NotAnObject(shared))? | 1;
+                self.expect(shared, self.layout.types.shared)?;
+                place(Place { shared, offset: position.offset });
+                position = SourcePosition::from_raw(call, &self.layout.positions);
+            }
+            if position.inlining > 0 {
+                return Err(Decode::Bound);
+            }
+        }
+        place(Place { shared: own, offset: position.offset });
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! Source position tables and bytecode arrays.
+
+use super::{Constants, offset};
+use crate::v8::version::{Since, Version, at};
+
+/// How a source position table is written (`src/codegen/source-position-table.cc`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PositionForm {
+    /// Zigzag varints; a negative code delta marks an expression.
+    SignedDelta,
+    /// Unsigned varints whose two low bits are flags, since 14.1.
+    FlagBits,
+}
+
+/// Positions of one V8.
+#[derive(Clone, Copy, Debug)]
+pub struct PositionLayout {
+    /// Form of the tables; `None` where positions stand in the relocation info.
+    pub form: Option<PositionForm>,
+    /// Code offset before the first entry: -1 since 8.4, for the function's entry.
+    pub first_code_offset: i32,
+    /// Bits of a position below the script offset: since 7.4 bit 0 says that it is external.
+    pub shift: u8,
+    /// Offset of the table in a BytecodeArray.
+    pub bytecode_table: u16,
+    /// Offset of the first bytecode in a BytecodeArray.
+    pub bytecode_data: u16,
+}
+
+impl PositionLayout {
+    pub(super) fn of(version: Version, constants: &dyn Constants) -> Option<PositionLayout> {
+        const FORM: Since<Option<PositionForm>> = &[
+            ((3, 11), None),
+            ((5, 4), Some(PositionForm::SignedDelta)),
+            ((14, 1), Some(PositionForm::FlagBits)),
+        ];
+        const FIRST: Since<i32> = &[((3, 11), 0), ((8, 4), -1)];
+        const SHIFT: Since<u8> = &[((3, 11), 0), ((7, 4), 1)];
+        const TABLE: Since<u16> = &[((3, 11), 32), ((12, 4), 24)];
+        const DATA: Since<u16> = &[
+            ((3, 11), 53),
+            ((5, 8), 54),
+            ((6, 2), 58),
+            ((7, 8), 54),
+            ((10, 2), 56),
+            ((10, 8), 54),
+            ((11, 8), 52),
+            ((12, 4), 64),
+        ];
+        let data = offset(constants.get("class_BytecodeArray__data__uintptr_t")).or(at(DATA, version))?;
+        Some(PositionLayout {
+            form: at(FORM, version)?,
+            first_code_offset: at(FIRST, version)?,
+            shift: at(SHIFT, version)?,
+            bytecode_table: at(TABLE, version)?,
+            bytecode_data: data,
+        })
+    }
+}

@@ -1,0 +1,15 @@
+//! V8's heap as a reader from outside finds it.
+
+pub mod code;
+pub mod function;
+pub mod heap;
+pub mod inlining;
+pub mod layout;
+pub mod position;
+pub mod script;
+pub mod string;
+pub mod version;
+
+pub use heap::{Decode, Heap};
+pub use layout::{Constants, Layout, Unsupported};
+pub use version::Version;

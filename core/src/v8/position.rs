@@ -1,0 +1,163 @@
+//! Source position tables: from an offset in code to an offset in the source.
+
+use super::layout::{PositionForm, PositionLayout};
+
+/// A position as V8 writes it in its tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourcePosition {
+    /// Offset in the source of the script, in characters; `None`: V8 has none for this code.
+    pub offset: Option<u32>,
+    /// Which inlined call it lies in, from 1; 0: in the function itself.
+    pub inlining: u16,
+}
+
+impl SourcePosition {
+    /// Takes apart a raw position (`src/codegen/source-position.h`): the script offset plus one in
+    /// the low 31 bits (above a flag since 7.4), the inlining's number plus one from bit 31 on.
+    pub fn from_raw(raw: u64, layout: &PositionLayout) -> SourcePosition {
+        let offset = ((raw & 0x7fff_ffff) >> layout.shift) as u32;
+        SourcePosition { offset: offset.checked_sub(1), inlining: (raw >> 31) as u16 }
+    }
+}
+
+/// One entry: from this code offset on, this position holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Offset in the code or bytecode.
+    pub code: i64,
+    /// Raw position.
+    pub position: u64,
+}
+
+/// Entries of a table, in the order of their code offsets. A table that is cut off or garbled ends
+/// early.
+pub struct Entries<'a> {
+    bytes: &'a [u8],
+    form: PositionForm,
+    code: i64,
+    position: i64,
+}
+
+impl<'a> Entries<'a> {
+    /// The entries of a table's bytes; none where this V8 has no such tables.
+    pub fn new(bytes: &'a [u8], layout: &PositionLayout) -> Self {
+        let (bytes, form) = match layout.form {
+            Some(form) => (bytes, form),
+            None => (&[][..], PositionForm::SignedDelta),
+        };
+        Entries { bytes, form, code: layout.first_code_offset.into(), position: 0 }
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        varint(&mut self.bytes)
+    }
+}
+
+/// Takes an unsigned varint: 7 bits a byte, low ones first, bit 7 says that more follow.
+pub fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn zigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        let code = self.varint()?;
+        let delta = match self.form {
+            PositionForm::SignedDelta => match zigzag(code) {
+                // An expression's entry.
+                negative @ ..0 => !negative,
+                delta => delta,
+            },
+            // Bit 0: a statement. Bit 1: another flag.
+            PositionForm::FlagBits => (code >> 2) as i64,
+        };
+        let position = zigzag(self.varint()?);
+        self.code = self.code.checked_add(delta)?;
+        self.position = self.position.checked_add(position)?;
+        Some(Entry { code: self.code, position: self.position as u64 })
+    }
+}
+
+/// The position that holds at a code offset: that of the last entry at or before it.
+pub fn at_or_before(entries: Entries<'_>, offset: i64) -> Option<u64> {
+    entries.take_while(|entry| entry.code <= offset).last().map(|entry| entry.position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::layout::{Constants, Layout};
+    use crate::v8::version::Version;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn layout(form: PositionForm) -> PositionLayout {
+        let constants: &dyn Constants = &|_: &str| None;
+        let version = Version { major: 5, minor: 5, ..Version::default() };
+        let layout = Layout::of(version, constants).unwrap();
+        PositionLayout { form: Some(form), first_code_offset: -1, shift: 1, ..layout.positions }
+    }
+
+    fn put(mut value: u64, into: &mut Vec<u8>) {
+        while value >= 0x80 {
+            into.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        into.push(value as u8);
+    }
+
+    fn fold(value: i64) -> u64 {
+        (value << 1 ^ value >> 63) as u64
+    }
+
+    proptest! {
+        #[test]
+        fn what_v8_would_write_is_read_back(
+            deltas in proptest::collection::vec((0i64..5000, -100_000i64..100_000, any::<bool>()), 0..50)
+        ) {
+            let (mut signed, mut flagged, mut oracle) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut code, mut position) = (-1i64, 0i64);
+            for (delta, step, statement) in deltas {
+                put(fold(if statement { delta } else { -delta - 1 }), &mut signed);
+                put((delta << 2 | i64::from(statement)) as u64, &mut flagged);
+                put(fold(step), &mut signed);
+                put(fold(step), &mut flagged);
+                code += delta;
+                position += step;
+                oracle.push(Entry { code, position: position as u64 });
+            }
+            let signed: Vec<_> = Entries::new(&signed, &layout(PositionForm::SignedDelta)).collect();
+            let flagged: Vec<_> = Entries::new(&flagged, &layout(PositionForm::FlagBits)).collect();
+            prop_assert_eq!(&signed, &oracle);
+            prop_assert_eq!(&flagged, &oracle);
+        }
+
+        #[test]
+        fn garbage_ends(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let entries = Entries::new(&bytes, &layout(PositionForm::FlagBits));
+            prop_assert!(entries.count() <= bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_position_tells_offset_and_inlining() {
+        let layout = layout(PositionForm::SignedDelta);
+        let raw = (41 + 1) << 1 | 3 << 31;
+        assert_eq!(SourcePosition::from_raw(raw, &layout), SourcePosition { offset: Some(41), inlining: 3 });
+        assert_eq!(SourcePosition::from_raw(0, &layout).offset, None);
+    }
+}

@@ -1,0 +1,159 @@
+//! A script's name, its place in its file, and the ends of its lines.
+
+use super::heap::{Decode, Heap, smi, untag, word};
+use super::string::Run;
+use crate::limits::NAME_BYTES;
+use crate::memory::{Fault, Memory};
+use alloc::string::String;
+
+/// What a Script says, as it stands in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The object's address, untagged.
+    pub address: u64,
+    /// Source text, tagged.
+    pub source: u64,
+    /// Name, tagged.
+    pub name: u64,
+    /// `//# sourceURL=`, tagged; 0 where there is no such field.
+    pub source_url: u64,
+    /// Number of the source's first line in its file, from 0.
+    pub line_offset: i32,
+    /// Number of the source's first column in its file's line, from 0.
+    pub column_offset: i32,
+    /// V8's number for the script.
+    pub id: i32,
+    /// Compiled by eval or `new Function`.
+    pub is_eval: bool,
+}
+
+/// Words behind a DebugInfo's map among which its script, or its function's, stands.
+const DEBUG_INFO_WORDS: u16 = 4;
+
+impl<M: Memory> Heap<'_, M> {
+    /// The Script that a SharedFunctionInfo's script slot leads to: itself, or behind a DebugInfo
+    /// (inspector or coverage, up to 11.3). `None` for a function without one.
+    pub fn script(&self, tagged: u64) -> Result<Option<Script>, Decode> {
+        let Some(address) = untag(tagged) else { return Ok(None) };
+        if self.type_of(address)? == self.layout.types.script {
+            return self.read_script(address).map(Some);
+        }
+        for slot in 1..=DEBUG_INFO_WORDS {
+            let Ok(value) = self.field(address, slot * 8) else { return Ok(None) };
+            if let Ok(script) = self.expect(value, self.layout.types.script) {
+                return self.read_script(script).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a Script's fields at an untagged address whose type was checked.
+    pub fn read_script(&self, address: u64) -> Result<Script, Decode> {
+        let layout = &self.layout.script;
+        let mut bytes = [0; 160];
+        let bytes = bytes.get_mut(..usize::from(layout.size)).ok_or(Decode::Bound)?;
+        self.memory.read(address, bytes)?;
+        let number = |offset: u16| smi(word(bytes, offset)).unwrap_or(0);
+        Ok(Script {
+            address,
+            source: word(bytes, layout.source),
+            name: word(bytes, layout.name),
+            source_url: layout.source_url.map_or(0, |url| word(bytes, url)),
+            line_offset: number(layout.line_offset),
+            column_offset: number(layout.column_offset),
+            id: number(layout.id),
+            is_eval: layout.flags.is_some_and(|flags| number(flags) & 1 == 1),
+        })
+    }
+
+    /// Appends the script's name to `into`: path or URL, else its source URL, else `[eval]` or
+    /// `[unknown]`.
+    pub fn script_name(&self, script: &Script, into: &mut String) -> Result<(), Decode> {
+        let before = into.len();
+        for name in [script.name, script.source_url] {
+            if into.len() == before && self.is_string(name) {
+                self.string(name, NAME_BYTES as u32, into)?;
+            }
+        }
+        if into.len() == before {
+            into.push_str(if script.is_eval { "[eval]" } else { "[unknown]" });
+        }
+        Ok(())
+    }
+
+    /// Calls `line_end` with the offset of each line terminator in a source text, in order, and
+    /// gives the text's length: `\n`, `\r\n` (once, at the `\n`), `\r`, U+2028 and U+2029, as V8
+    /// counts lines (`IsLineTerminatorSequence`).
+    pub fn line_ends(
+        &self,
+        source: u64,
+        chunk: &mut [u8],
+        mut line_end: impl FnMut(u32),
+    ) -> Result<u32, Decode> {
+        let mut at = 0u32;
+        let mut after_return = false;
+        let mut failed: Option<Fault> = None;
+        self.string_runs(source, u32::MAX, |run| {
+            let outcome = self.run_line_ends(run, chunk, &mut at, &mut after_return, &mut line_end);
+            failed = outcome.err();
+            failed.is_none()
+        })?;
+        if let Some(fault) = failed {
+            return Err(fault.into());
+        }
+        if after_return {
+            line_end(at - 1);
+        }
+        Ok(at)
+    }
+
+    fn run_line_ends(
+        &self,
+        run: Run,
+        chunk: &mut [u8],
+        at: &mut u32,
+        after_return: &mut bool,
+        line_end: &mut impl FnMut(u32),
+    ) -> Result<(), Fault> {
+        let width = if run.one_byte { 1 } else { 2 };
+        let most = (chunk.len() / width).max(1);
+        let (mut address, mut left) = (run.address, run.length as usize);
+        while left > 0 {
+            let count = left.min(most);
+            let bytes = chunk.get_mut(..count * width).ok_or(Fault { address })?;
+            self.memory.read(address, bytes)?;
+            let first =
+                if run.one_byte { u16::from(bytes[0]) } else { u16::from_le_bytes([bytes[0], bytes[1]]) };
+            // A `\r` at the end of the last chunk waited for what follows it.
+            if *after_return && first != u16::from(b'\n') {
+                line_end(*at - 1);
+            }
+            *after_return = false;
+            if run.one_byte {
+                for index in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+                    if bytes[index] == b'\n' {
+                        line_end(*at + index as u32);
+                    } else if index + 1 == count {
+                        *after_return = true;
+                    } else if bytes[index + 1] != b'\n' {
+                        line_end(*at + index as u32);
+                    }
+                }
+            } else {
+                let unit = |index: usize| u16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]]);
+                for index in 0..count {
+                    match unit(index) {
+                        0x0a | 0x2028 | 0x2029 => line_end(*at + index as u32),
+                        0x0d if index + 1 == count => *after_return = true,
+                        0x0d if unit(index + 1) != 0x0a => line_end(*at + index as u32),
+                        _ => {}
+                    }
+                }
+            }
+            *at = at.saturating_add(count as u32);
+            address = address.wrapping_add((count * width) as u64);
+            left -= count;
+        }
+        Ok(())
+    }
+}
