@@ -63,3 +63,8 @@ pub const UNWIND_SCANNED_ENTRIES: usize = 4096;
 
 /// Operations of one DWARF expression. The longest that compilers and C libraries write have 10.
 pub const UNWIND_EXPRESSION_STEPS: u32 = 64;
+/// Embedded builtins of one V8: 14.6 has about 2,400.
+pub const BUILTINS: usize = 8192;
+
+/// `v8dbg_*` constants of one V8: none has more than 600.
+pub const V8_CONSTANTS: usize = 2048;

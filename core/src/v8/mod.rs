@@ -1,9 +1,12 @@
 //! V8's heap as a reader from outside finds it.
 
+pub mod builtins;
 pub mod code;
 pub mod function;
 pub mod heap;
+pub mod image;
 pub mod inlining;
+pub mod isolate;
 pub mod layout;
 pub mod position;
 pub mod script;

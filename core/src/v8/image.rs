@@ -1,0 +1,91 @@
+//! The object file that holds V8: the executable, or libnode.so.
+
+use super::builtins::Builtins;
+use super::isolate::IsolateAccess;
+use super::layout::{Layout, Unsupported};
+use super::version::Version;
+use crate::elf::Elf;
+use alloc::vec::Vec;
+
+/// What every symbol with a layout constant starts with.
+const PREFIX: &[u8] = b"v8dbg_";
+
+/// V8 as its object file describes it.
+#[derive(Clone, Debug)]
+pub struct Image<'a> {
+    /// Layouts.
+    pub layout: Layout,
+    /// Embedded builtins.
+    pub builtins: Builtins<'a>,
+    /// Isolates.
+    pub isolate: IsolateAccess,
+    /// Sizes of bytecodes with their operands, one row for each operand scale: `kBytecodeSizes`.
+    pub bytecode_sizes: Option<BytecodeSizes<'a>>,
+}
+
+/// V8's table of bytecode sizes: rows for operand scales 1, 2 and 4.
+#[derive(Clone, Copy, Debug)]
+pub struct BytecodeSizes<'a> {
+    bytes: &'a [u8],
+    width: usize,
+}
+
+impl BytecodeSizes<'_> {
+    /// Bytes of an opcode and its operands at an operand scale of `1 << scale`.
+    pub fn size(&self, opcode: u8, scale: usize) -> Option<u32> {
+        let row = self.bytes.len() / 3 / self.width;
+        let at = (scale.min(2) * row + usize::from(opcode)) * self.width;
+        if usize::from(opcode) >= row {
+            return None;
+        }
+        self.bytes.get(at).copied().map(u32::from)
+    }
+}
+
+/// V8's version in an object file; `None` if it does not hold V8.
+pub fn version_in(elf: &Elf<'_>) -> Option<Version> {
+    let symbols = if elf.dynamic_symbols().is_empty() {
+        elf.find(&Version::SYMBOLS.map(str::as_bytes))
+    } else {
+        Version::SYMBOLS.map(|name| elf.symbol(name.as_bytes()))
+    };
+    let part = |index: usize| {
+        let value = elf.int_at(symbols.get(index).copied().flatten()?.value)?;
+        u16::try_from(value).ok()
+    };
+    Some(Version { major: part(0)?, minor: part(1)?, build: part(2)?, patch: part(3)? })
+}
+
+impl<'a> Image<'a> {
+    /// Reads what an object file says of its V8; `None` if it holds none.
+    pub fn of(elf: &Elf<'a>) -> Option<Result<Image<'a>, Unsupported>> {
+        let version = version_in(elf)?;
+        let mut constants: Vec<(&str, i32)> = Vec::new();
+        elf.for_each_symbol_with_prefix(PREFIX, |symbol| {
+            let name = symbol.name().get(PREFIX.len()..).and_then(|name| core::str::from_utf8(name).ok());
+            if let (Some(name), Some(value)) = (name, elf.int_at(symbol.value))
+                && constants.len() < crate::limits::V8_CONSTANTS
+            {
+                constants.push((name, value));
+            }
+        });
+        constants.sort_unstable();
+        let get = |name: &str| {
+            let at = constants.binary_search_by_key(&name, |constant| constant.0).ok()?;
+            constants.get(at).map(|constant| constant.1)
+        };
+        let layout = match Layout::of(version, &get) {
+            Ok(layout) => layout,
+            Err(unsupported) => return Some(Err(unsupported)),
+        };
+        let builtins = Builtins::of(elf);
+        let isolate = IsolateAccess::of(elf, version, &builtins);
+        let [sizes] = elf.find(&[b"_ZN2v88internal11interpreter9Bytecodes14kBytecodeSizesE"]);
+        let bytecode_sizes = sizes.and_then(|symbol| {
+            let bytes = elf.bytes_at(symbol.value, symbol.size)?;
+            // Bytes since 9.0, ints before.
+            Some(BytecodeSizes { bytes, width: if version.since(9, 0) { 1 } else { 4 } })
+        });
+        Some(Ok(Image { layout, builtins, isolate, bytecode_sizes }))
+    }
+}

@@ -1,0 +1,159 @@
+//! From a thread to its isolate, and what the isolate says the thread is doing.
+
+use super::builtins::Builtins;
+use super::version::Version;
+use crate::arch::Arch;
+use crate::elf::{Elf, SymbolKind};
+use crate::memory::Memory;
+
+/// Isolate fields are addressed from here: `IsolateData`'s root register points this far in.
+const ROOT_BIAS: u64 = 0x80;
+
+/// How a thread's isolate is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A thread-local variable of an executable, at this distance from the thread pointer.
+    ThreadLocal(i64),
+    /// A pthread key, in an int at this address before the load bias is added (glibc alone).
+    Key(u64),
+    /// Only code in V8's heap and builtins tells, by its root register.
+    Register,
+}
+
+/// Where isolates are and what of them is read.
+#[derive(Clone, Copy, Debug)]
+pub struct IsolateAccess {
+    /// How a thread's isolate is found.
+    pub source: Source,
+    /// Offset from the root register's value of `c_entry_fp`: the newest exit frame's pointer.
+    pub c_entry_fp: Option<i32>,
+    /// Offset from the root register's value of `js_entry_sp`; the VM state is 16 bytes further.
+    pub js_entry_sp: Option<i32>,
+}
+
+/// `CURRENT_ISOLATE`, V8 11.0 and later.
+const CURRENT: &[u8] = b"_ZN2v88internal18g_current_isolate_E";
+/// `isolate_key_`, before.
+const KEY: &[u8] = b"_ZN2v88internal7Isolate12isolate_key_E";
+
+/// glibc's `struct pthread`: first block of thread-specific data, on x86-64.
+const GLIBC_SPECIFIC: u64 = 0x310;
+/// Keys in that first block.
+const GLIBC_FIRST_KEYS: u64 = 32;
+
+impl IsolateAccess {
+    /// What the object file that holds V8 tells.
+    pub fn of(elf: &Elf<'_>, version: Version, builtins: &Builtins<'_>) -> IsolateAccess {
+        let [current, key] = elf.find(&[CURRENT, KEY]);
+        let source = match (current, key) {
+            (Some(current), _) if current.kind == SymbolKind::ThreadLocal && !is_library(elf) => {
+                thread_local(elf, current.value).map_or(Source::Register, Source::ThreadLocal)
+            }
+            (_, Some(key)) if key.is_defined() => Source::Key(key.value),
+            _ => Source::Register,
+        };
+        let entry = builtins.named("JSEntry").and_then(|builtin| {
+            let start = usize::try_from(builtin.offset).ok()?;
+            elf.data().get(start..start.checked_add(builtin.size.min(512) as usize)?)
+        });
+        let field = |pattern: &[u8]| {
+            let code = entry.filter(|_| elf.machine() == Arch::X86_64 && version.since(7, 4))?;
+            let at = memchr::memmem::find(code, pattern)? + pattern.len();
+            code.get(at..at + 4)?.try_into().ok().map(i32::from_le_bytes)
+        };
+        IsolateAccess {
+            source,
+            // push [r13 + d]
+            c_entry_fp: field(&[0x41, 0xff, 0xb5]),
+            // mov rax, [r13 + d]
+            js_entry_sp: field(&[0x49, 0x8b, 0x85]),
+        }
+    }
+
+    /// The root register's value on a thread whose thread pointer is `tls`: `None` if that cannot be
+    /// told, `Some(0)` if the thread has no isolate.
+    pub fn root<M: Memory>(&self, tls: u64, bias: u64, memory: &M) -> Option<u64> {
+        let slot = match self.source {
+            Source::ThreadLocal(distance) => tls.wrapping_add_signed(distance),
+            Source::Key(key) => {
+                let key = u64::from(memory.half(key.wrapping_add(bias)).ok()?);
+                if key >= GLIBC_FIRST_KEYS {
+                    return None;
+                }
+                tls.wrapping_add(GLIBC_SPECIFIC + 16 * key + 8)
+            }
+            Source::Register => return None,
+        };
+        match memory.word(slot).ok()? {
+            0 => Some(0),
+            isolate => Some(isolate.wrapping_add(ROOT_BIAS)),
+        }
+    }
+
+    /// The frame pointer of the newest exit frame; 0 if no JavaScript waits for C++.
+    pub fn c_entry_fp<M: Memory>(&self, root: u64, memory: &M) -> Option<u64> {
+        memory.word(root.wrapping_add_signed(self.c_entry_fp?.into())).ok()
+    }
+
+    /// V8's state on the thread that runs this isolate.
+    pub fn vm_state<M: Memory>(&self, root: u64, memory: &M) -> Option<VmState> {
+        const AFTER_JS_ENTRY_SP: u64 = 16;
+        let at = root.wrapping_add_signed(self.js_entry_sp?.into()).wrapping_add(AFTER_JS_ENTRY_SP);
+        VmState::from_number(memory.half(at).ok()?)
+    }
+}
+
+/// V8's `StateTag` (`include/v8-unwinder.h`), the same since 7.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VmState {
+    /// JavaScript.
+    JavaScript,
+    /// Garbage collection.
+    Gc,
+    /// Parser.
+    Parser,
+    /// Bytecode compiler.
+    BytecodeCompiler,
+    /// Optimizing compilers.
+    Compiler,
+    /// V8's runtime.
+    Other,
+    /// Callbacks of the embedder.
+    External,
+}
+
+impl VmState {
+    fn from_number(number: u32) -> Option<VmState> {
+        const ALL: [VmState; 7] = [
+            VmState::JavaScript,
+            VmState::Gc,
+            VmState::Parser,
+            VmState::BytecodeCompiler,
+            VmState::Compiler,
+            VmState::Other,
+            VmState::External,
+        ];
+        ALL.get(number as usize).copied()
+    }
+}
+
+/// A library's thread-local block has no fixed place; an executable's ends at the thread pointer.
+fn is_library(elf: &Elf<'_>) -> bool {
+    elf.soname().is_some()
+}
+
+fn thread_local(elf: &Elf<'_>, value: u64) -> Option<i64> {
+    let tls = elf.tls()?;
+    match elf.machine() {
+        // Variant 2: the block lies below the thread pointer.
+        Arch::X86_64 => {
+            let size = tls.memsz.checked_next_multiple_of(tls.align.max(1))?;
+            i64::try_from(value).ok()?.checked_sub(i64::try_from(size).ok()?)
+        }
+        // Variant 1: behind two words at the thread pointer.
+        Arch::Aarch64 => {
+            let before = 16u64.checked_next_multiple_of(tls.align.max(1))?;
+            i64::try_from(before.checked_add(value)?).ok()
+        }
+    }
+}
