@@ -18,4 +18,5 @@ pub mod maps;
 pub mod memory;
 pub mod profile;
 pub mod unwind;
+pub mod sample;
 pub mod v8;

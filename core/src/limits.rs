@@ -68,3 +68,33 @@ pub const BUILTINS: usize = 8192;
 
 /// `v8dbg_*` constants of one V8: none has more than 600.
 pub const V8_CONSTANTS: usize = 2048;
+
+/// Distinct JavaScript functions of a profile.
+pub const FUNCTIONS: usize = 1 << 15;
+
+/// Distinct scripts of a profile.
+pub const SCRIPTS: usize = 1 << 13;
+
+/// Functions recognised by their object's address; two that share a slot are read again in turn.
+pub const FUNCTION_CACHE: usize = 1 << 13;
+
+/// Scripts recognised by their object's address.
+pub const SCRIPT_CACHE: usize = 1 << 10;
+
+/// Bytes of all scripts' line ends, about one a line.
+pub const LINE_BYTES: usize = 2 << 20;
+
+/// Code objects recognised by address; when they are more, all are found anew.
+pub const CODES: usize = 1 << 13;
+
+/// Maps of code objects: one in each isolate.
+pub const CODE_MAPS: usize = 256;
+
+/// Positions in code that were looked up before.
+pub const PLACES: usize = 1 << 14;
+
+/// Frames of those positions together: more than one where functions were inlined.
+pub const PLACE_FRAMES: usize = 1 << 16;
+
+/// Bytes of one source position table that are read in a stop.
+pub const POSITION_TABLE_BYTES: usize = 256 << 10;

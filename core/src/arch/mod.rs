@@ -66,3 +66,19 @@ impl Registers {
         self.general[arch.stack_pointer()]
     }
 }
+
+/// Where in its frame's life a compiled function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// Its frame is not begun: the return address is where a call leaves it, the frame pointer is the
+    /// caller's.
+    BeforePush,
+    /// The caller's frame pointer is saved, its own not set yet.
+    AfterPush,
+    /// Its frame stands.
+    Inside,
+    /// Its frame is gone: as before the push.
+    BeforeReturn,
+    /// Its frame is gone, and the return address is in this register (DWARF number).
+    ReturnIn(usize),
+}

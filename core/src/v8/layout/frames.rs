@@ -8,7 +8,7 @@ use super::Constants;
 use crate::v8::version::{Since, Version, at};
 
 /// What a frame without a JavaScript function of its own is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FrameType {
     /// C++ called JavaScript.
     Entry,

@@ -24,3 +24,5 @@ pub const R13: usize = 13;
 pub const R15: usize = 15;
 /// The column of the return address.
 pub const RETURN_ADDRESS: usize = 16;
+
+pub mod edges;
