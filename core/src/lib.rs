@@ -17,6 +17,6 @@ pub mod limits;
 pub mod maps;
 pub mod memory;
 pub mod profile;
-pub mod unwind;
 pub mod sample;
+pub mod unwind;
 pub mod v8;

@@ -1,7 +1,18 @@
 //! One step of sampling: a stopped thread's registers and memory become frames.
+//!
+//! [`Sampler::held`](sampler::Sampler::held) runs while the thread is stopped: it copies the stack
+//! once, [walks](walk) it, and [identifies](identify) what it found by a few reads of V8's heap, with
+//! caches whose entries are compared with the target before they are believed.
+//! [`Sampler::released`](sampler::Sampler::released) does the rest once the thread runs again.
 
 pub mod codes;
+pub mod found;
 pub mod functions;
+pub mod identify;
 pub mod lines;
+pub mod natives;
 pub mod places;
 pub mod raw;
+mod resolve;
+pub mod sampler;
+pub mod walk;

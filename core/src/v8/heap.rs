@@ -74,13 +74,21 @@ pub fn half(bytes: &[u8], offset: u16) -> u32 {
 }
 
 /// V8's heap in a process.
-#[derive(Clone, Copy)]
 pub struct Heap<'a, M> {
     /// The process' memory.
     pub memory: &'a M,
     /// Its V8's layout.
     pub layout: &'a Layout,
 }
+
+// Not derived: the memory behind the reference need not be `Copy`.
+impl<M> Clone for Heap<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Heap<'_, M> {}
 
 impl<M: Memory> Heap<'_, M> {
     /// The instance type that a map gives, by the map's tagged pointer.

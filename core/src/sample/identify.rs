@@ -1,0 +1,251 @@
+//! From the frames that the walk found to what they are, by V8's heap.
+
+use super::codes::{Codes, KnownCode};
+use super::found::{Found, JsFrame, Where};
+use super::functions::Functions;
+use super::places::Places;
+use super::raw::{FunctionId, Position, RawFrame};
+use crate::limits::STACK_FRAMES;
+use crate::memory::Memory;
+use crate::profile::Kind;
+use crate::v8::builtins::{BuiltinId, Builtins};
+use crate::v8::heap::smi;
+use crate::v8::image::BytecodeSizes;
+use crate::v8::layout::{CodeKind, FrameType};
+use crate::v8::{Decode, Heap};
+use alloc::vec::Vec;
+
+/// What could not be told, over a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// JavaScript frames whose function could not be read.
+    pub functions: u64,
+    /// Leaves without a frame whose function could not be told: left out.
+    pub leaves: u64,
+    /// Compiled frames whose code object was not found.
+    pub codes: u64,
+    /// Optimized frames whose code says another function than their frame.
+    pub mismatches: u64,
+}
+
+/// What identifying works with.
+pub struct Identify<'w, 'a, M> {
+    /// V8's heap.
+    pub heap: Heap<'w, M>,
+    /// V8's builtins.
+    pub builtins: &'w Builtins<'a>,
+    /// Sizes of bytecodes.
+    pub sizes: Option<BytecodeSizes<'a>>,
+    /// Functions and scripts.
+    pub functions: &'w mut Functions,
+    /// Code objects.
+    pub codes: &'w mut Codes,
+    /// Places in code.
+    pub places: &'w mut Places,
+    /// What could not be told.
+    pub losses: &'w mut Losses,
+    /// Frames, leaf first.
+    pub out: &'w mut Vec<RawFrame>,
+}
+
+impl<M: Memory> Identify<'_, '_, M> {
+    /// Identifies frames, leaf first.
+    pub fn all(&mut self, found: &[Found]) {
+        for found in found {
+            match *found {
+                Found::Native(place) => self.push(RawFrame::Native(place)),
+                Found::Nowhere(pc) => self.push(RawFrame::Nowhere(pc)),
+                Found::Builtin(Some(builtin)) => self.push(RawFrame::Builtin(builtin)),
+                Found::Builtin(None) => self.push(RawFrame::UnnamedBuiltin),
+                Found::Typed(FrameType::RegExp) => self.push(RawFrame::RegExp),
+                Found::Typed(FrameType::Wasm) => self.push(RawFrame::Wasm),
+                Found::Typed(frame_type) => self.push(RawFrame::Glue(frame_type)),
+                Found::Elided => self.push(RawFrame::Elided),
+                Found::Frameless { code, callee } => self.frameless(&code, callee),
+                Found::Js(frame) => self.javascript(&frame),
+            }
+        }
+    }
+
+    fn push(&mut self, frame: RawFrame) {
+        if self.out.len() < STACK_FRAMES {
+            self.out.push(frame);
+        }
+    }
+
+    fn function(&mut self, function: u64) -> Result<(FunctionId, u64), Decode> {
+        let shared = self.heap.shared_of_function(function)?;
+        Ok((self.functions.of_shared(&self.heap, shared)?, shared))
+    }
+
+    fn is_builtin(&self, function: FunctionId) -> bool {
+        self.functions.function(function).is_some_and(|function| function.is_builtin)
+    }
+
+    fn javascript(&mut self, frame: &JsFrame) {
+        let code = match (frame.at, frame.pc) {
+            (Where::Jit { lowest }, Some(pc)) => self.codes.find(&self.heap, pc, lowest).ok(),
+            _ => None,
+        };
+        let (function, shared) = match self.function(frame.function) {
+            Ok(function) => function,
+            Err(_) => return self.no_function(frame, code.as_ref()),
+        };
+        if self.is_builtin(function) {
+            return self.builtin(frame, function);
+        }
+        match (frame.at, code, frame.pc) {
+            (Where::Jit { .. }, Some(code), Some(pc)) => self.compiled(frame, &code, pc, function, shared),
+            (Where::Jit { .. } | Where::Unknown, None, Some(_)) => {
+                self.losses.codes += 1;
+                self.push_at(function, Position::NONE, Kind::JavaScript);
+            }
+            _ => self.interpreted(frame, function),
+        }
+    }
+
+    fn push_at(&mut self, function: FunctionId, position: Position, kind: Kind) {
+        self.push(RawFrame::JavaScript { function, position, kind });
+    }
+
+    fn no_function(&mut self, frame: &JsFrame, code: Option<&KnownCode>) {
+        match (frame.at, code.map(|code| code.code.kind)) {
+            (_, Some(CodeKind::RegExp)) => self.push(RawFrame::RegExp),
+            (_, Some(kind)) if kind.is_javascript() => {
+                self.losses.functions += 1;
+                self.push(RawFrame::Unread);
+            }
+            (Where::Builtin(Some(builtin)), _) if !frame.under_builtin => {
+                self.push(RawFrame::Builtin(builtin))
+            }
+            _ => self.push(RawFrame::Glue(FrameType::Unknown)),
+        }
+    }
+
+    /// The frame of a builtin that is a JavaScript function. The walk has already given the builtin
+    /// that the pc lies in where that may run on another's frame.
+    fn builtin(&mut self, frame: &JsFrame, function: FunctionId) {
+        match frame.at {
+            Where::Builtin(Some(builtin)) if !frame.under_builtin => self.push(RawFrame::Builtin(builtin)),
+            Where::Builtin(Some(builtin)) if self.is_named_alike(builtin, function) => {}
+            _ => self.push(RawFrame::BuiltinFunction(function)),
+        }
+    }
+
+    /// Whether a builtin's symbol ends in the name of the function: `ArrayMap` and `map`.
+    fn is_named_alike(&self, builtin: BuiltinId, function: FunctionId) -> bool {
+        let symbol = self.builtins.get(builtin).map_or("", |builtin| builtin.name);
+        let name = self
+            .functions
+            .function(function)
+            .map_or("", |function| self.functions.strings.get(function.name));
+        let tail = symbol.len().checked_sub(name.len()).and_then(|at| symbol.get(at..));
+        !name.is_empty() && tail.is_some_and(|tail| tail.eq_ignore_ascii_case(name))
+    }
+
+    fn slot(frame: &JsFrame, offset: i32) -> u64 {
+        match offset {
+            -24 => frame.slots[0],
+            -32 => frame.slots[1],
+            -40 => frame.slots[2],
+            _ => 0,
+        }
+    }
+
+    fn bytecode_array(&self, frame: &JsFrame) -> u64 {
+        self.heap.layout.frames.interpreted.map_or(0, |slots| Self::slot(frame, slots.bytecode_array))
+    }
+
+    /// A frame of the interpreter; or, under a builtin, one of compiled code whose pc was not found.
+    fn interpreted(&mut self, frame: &JsFrame, function: FunctionId) {
+        let Some(slots) = self.heap.layout.frames.interpreted else {
+            return self.push_at(function, Position::NONE, Kind::JavaScript);
+        };
+        let header = i64::from(self.heap.layout.positions.bytecode_data) - 1;
+        let array = Self::slot(frame, slots.bytecode_array);
+        let offset = smi(Self::slot(frame, slots.bytecode_offset))
+            .and_then(|offset| u32::try_from(i64::from(offset) - header).ok());
+        match offset {
+            Some(offset) => {
+                let position = self.places.in_bytecode(&self.heap, function, array, offset);
+                self.push_at(function, position, Kind::Interpreted);
+            }
+            None => {
+                let is_array = self
+                    .heap
+                    .layout
+                    .types
+                    .bytecode_array
+                    .is_some_and(|bytecode_array| self.heap.expect(array, bytecode_array).is_ok());
+                let kind = if is_array { Kind::Baseline } else { Kind::JavaScript };
+                self.push_at(function, Position::NONE, kind);
+            }
+        }
+    }
+
+    fn compiled(&mut self, frame: &JsFrame, code: &KnownCode, pc: u64, function: FunctionId, shared: u64) {
+        let offset = pc.saturating_sub(code.code.start) as u32;
+        match code.code.kind {
+            CodeKind::Maglev | CodeKind::Optimized => self.optimized(code, offset, function, shared),
+            CodeKind::Baseline => {
+                self.codes.learn(code.id, function);
+                let array = self.bytecode_array(frame);
+                let position = self.places.in_baseline(&self.heap, self.sizes, code, function, array, offset);
+                self.push_at(function, position, Kind::Baseline);
+            }
+            CodeKind::FullCodegen => {
+                self.codes.learn(code.id, function);
+                self.push_at(function, Position::NONE, Kind::Baseline);
+            }
+            CodeKind::RegExp => self.push(RawFrame::RegExp),
+            _ => self.interpreted(frame, function),
+        }
+    }
+
+    fn optimized(&mut self, code: &KnownCode, offset: u32, function: FunctionId, shared: u64) {
+        let own = kind_of(code.code.kind);
+        if self.heap.layout.deopt.inlining.is_none() {
+            return self.push_at(function, Position::NONE, own);
+        }
+        if self.heap.shared_of_code(&code.code) != Ok(shared) {
+            self.losses.mismatches += 1;
+            return self.push_at(function, Position::NONE, own);
+        }
+        let chain = self.places.in_optimized(&self.heap, self.functions, code, function, shared, offset);
+        let outermost = chain.len().saturating_sub(1);
+        for (at, (function, position)) in chain.iter().enumerate() {
+            let kind = if at == outermost { own } else { Kind::Inlined };
+            if self.out.len() < STACK_FRAMES {
+                self.out.push(RawFrame::JavaScript { function: *function, position: *position, kind });
+            }
+        }
+    }
+
+    /// Compiled code on the top without a frame: it names its function itself, or the callee's register
+    /// does, or an earlier frame of it did.
+    fn frameless(&mut self, code: &KnownCode, callee: Option<u64>) {
+        let by_code = self
+            .heap
+            .shared_of_code(&code.code)
+            .and_then(|shared| self.functions.of_shared(&self.heap, shared))
+            .ok()
+            .filter(|_| code.code.kind != CodeKind::Baseline);
+        let function = by_code.or(code.owner).or_else(|| {
+            let (function, _) = self.function(callee?).ok()?;
+            Some(function).filter(|function| !self.is_builtin(*function))
+        });
+        match function {
+            Some(function) => self.push_at(function, Position::NONE, kind_of(code.code.kind)),
+            None => self.losses.leaves += 1,
+        }
+    }
+}
+
+fn kind_of(kind: CodeKind) -> Kind {
+    match kind {
+        CodeKind::Maglev => Kind::Maglev,
+        CodeKind::Optimized => Kind::Optimized,
+        CodeKind::Baseline | CodeKind::FullCodegen => Kind::Baseline,
+        _ => Kind::JavaScript,
+    }
+}

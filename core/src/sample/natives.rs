@@ -1,0 +1,85 @@
+//! The object files of the target, and how to step through their frames.
+
+use crate::arch::Registers;
+use crate::elf::Elf;
+use crate::limits::MODULES;
+use crate::maps::{FilePlace, ModuleId};
+use crate::memory::Memory;
+use crate::unwind::{Code, ModuleUnwind, StackCopy, Step, StepError, Unwinder};
+use alloc::vec::Vec;
+
+/// An object file that is open.
+#[derive(Clone, Copy)]
+struct Open<'a> {
+    elf: Elf<'a>,
+    unwind: Option<ModuleUnwind<'a>>,
+}
+
+/// Object files by their module's number.
+pub struct Natives<'a> {
+    open: Vec<Option<Open<'a>>>,
+    unwinder: Unwinder,
+}
+
+/// A step through native code.
+#[derive(Clone, Copy, Debug)]
+pub struct Stepped {
+    /// The step, or why there was none.
+    pub step: Result<Step, StepError>,
+    /// Where the function that was left starts in its file, if that is known.
+    pub function: Option<u64>,
+}
+
+impl Default for Natives<'_> {
+    fn default() -> Self {
+        Natives { open: Vec::with_capacity(MODULES), unwinder: Unwinder::default() }
+    }
+}
+
+impl<'a> Natives<'a> {
+    /// Takes an object file. `None`: it cannot be opened or read.
+    pub fn add(&mut self, module: ModuleId, elf: Option<Elf<'a>>) {
+        let at = usize::from(module.0);
+        if at >= MODULES {
+            return;
+        }
+        if self.open.len() <= at {
+            self.open.resize(at + 1, None);
+        }
+        self.open[at] = elf.map(|elf| Open { elf, unwind: ModuleUnwind::new(&elf) });
+        self.unwinder.clear();
+    }
+
+    /// The file of a module.
+    pub fn elf(&self, module: ModuleId) -> Option<&Elf<'a>> {
+        self.open.get(usize::from(module.0)).and_then(|open| open.as_ref()).map(|open| &open.elf)
+    }
+
+    /// What is known by address may have moved.
+    pub fn moved(&mut self) {
+        self.unwinder.clear();
+    }
+
+    /// Steps from a frame at `place` to its caller.
+    pub fn step<M: Memory>(
+        &mut self,
+        registers: &mut Registers,
+        is_return: bool,
+        place: FilePlace,
+        stack: &StackCopy<'_>,
+        memory: &M,
+    ) -> Stepped {
+        let open = self.open.get(usize::from(place.module.0)).and_then(|open| open.as_ref());
+        let vaddr = open.and_then(|open| open.elf.vaddr_of(place.offset));
+        let (Some(open), Some(vaddr)) = (open, vaddr) else {
+            return Stepped { step: Err(StepError::NoInformation { vaddr: place.offset }), function: None };
+        };
+        let Some(module) = &open.unwind else {
+            return Stepped { step: Err(StepError::NoInformation { vaddr }), function: None };
+        };
+        let bias = registers.pc.wrapping_sub(is_return.into()).wrapping_sub(vaddr);
+        let step = self.unwinder.step(registers, is_return, Code { module, bias }, stack, memory);
+        let function = step.ok().and_then(|step| open.elf.offset_of(step.function));
+        Stepped { step, function }
+    }
+}

@@ -1,0 +1,206 @@
+//! The end of a run: from raw frames to what people see.
+
+use super::functions::Functions;
+use super::lines::Lines;
+use super::raw::{FunctionId, Position, RawFrame, ScriptId};
+use super::sampler::Sampler;
+use crate::maps::FilePlace;
+use crate::profile::{Frame, Kind, Meta, Profile, Receipt, Text};
+use crate::v8::builtins::Role;
+use crate::v8::layout::FrameType;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Names of native code, as an implementor outside finds them.
+pub trait Symbols {
+    /// The name of the function at a place in an object file, appended to `into`, and what kind of
+    /// code it is. Nothing appended: it has no name.
+    fn name(&mut self, place: FilePlace, into: &mut String) -> Kind;
+
+    /// The object file's path as the target sees it.
+    fn path(&mut self, place: FilePlace, into: &mut String);
+}
+
+/// A place in a script as people count: from 1; 0 is unknown.
+#[derive(Clone, Copy, Default)]
+struct LineColumn {
+    line: u32,
+    column: u32,
+}
+
+impl Sampler<'_> {
+    /// All distinct places in object files, for a look-up of all of them at once.
+    pub fn native_places(&self) -> impl Iterator<Item = FilePlace> + '_ {
+        self.recorder.raw_frames().iter().filter_map(|frame| match frame {
+            RawFrame::Native(place) => Some(*place),
+            _ => None,
+        })
+    }
+
+    /// Ends the run.
+    pub fn finish(mut self, meta: Meta, mut receipt: Receipt, symbols: &mut dyn Symbols) -> Profile {
+        self.remark(&mut receipt);
+        let lines = line_columns(&self.functions, &self.lines, self.recorder.raw_frames());
+        let strings = core::mem::take(&mut self.functions.strings);
+        let (functions, builtins) = (&self.functions, &self.image.builtins);
+        let mut buffer = String::new();
+        self.recorder.finish(strings, meta, receipt, |raw, strings| {
+            let of_function = |id: FunctionId| {
+                let function = functions.function(id);
+                let script = function.and_then(|function| function.script);
+                let start = function.map_or(Position::NONE, |function| function.start);
+                let name = function.map_or(Text::EMPTY, |function| function.name);
+                (name, script, start)
+            };
+            match raw {
+                RawFrame::JavaScript { function, position, kind } => {
+                    let (name, script, start) = of_function(function);
+                    let info = script.and_then(|script| functions.script(script));
+                    let first = place_of(&lines, script, start);
+                    let at = place_of(&lines, script, position);
+                    Frame {
+                        kind,
+                        name,
+                        file: info.map_or(Text::EMPTY, |info| info.name),
+                        line: first.line,
+                        column: first.column,
+                        executing: if position.offset().is_some() { at.line } else { first.line },
+                        offset: info.map_or(0, |info| u64::from(info.id.cast_unsigned())),
+                    }
+                }
+                RawFrame::Builtin(id) => {
+                    let builtin = builtins.get(id);
+                    let is_glue = builtin.is_some_and(|builtin| builtin.role != Role::Work);
+                    let name = builtin.map_or("", |builtin| builtin.name);
+                    let kind = if is_glue { Kind::Glue } else { Kind::Builtin };
+                    Frame { name: strings.intern(name).unwrap_or(Text::EMPTY), ..Frame::new(kind) }
+                }
+                RawFrame::BuiltinFunction(id) => {
+                    Frame { name: of_function(id).0, ..Frame::new(Kind::Builtin) }
+                }
+                RawFrame::UnnamedBuiltin => Frame::new(Kind::Builtin),
+                RawFrame::RegExp => Frame::new(Kind::RegExp),
+                RawFrame::Wasm => Frame::new(Kind::Wasm),
+                RawFrame::Native(place) => {
+                    buffer.clear();
+                    let kind = symbols.name(place, &mut buffer);
+                    let name = strings.intern(&buffer).unwrap_or(Text::EMPTY);
+                    buffer.clear();
+                    symbols.path(place, &mut buffer);
+                    let file = strings.intern(&buffer).unwrap_or(Text::EMPTY);
+                    Frame { name, file, offset: place.offset, ..Frame::new(kind) }
+                }
+                RawFrame::Nowhere(pc) => Frame { offset: pc, ..Frame::new(Kind::Native) },
+                RawFrame::Glue(frame_type) => {
+                    let name = strings.intern(glue_name(frame_type)).unwrap_or(Text::EMPTY);
+                    Frame { name, ..Frame::new(Kind::Glue) }
+                }
+                RawFrame::Unread => {
+                    let file = strings.intern("[unknown]").unwrap_or(Text::EMPTY);
+                    Frame { file, ..Frame::new(Kind::JavaScript) }
+                }
+                RawFrame::Elided => Frame::ELIDED,
+            }
+        })
+    }
+
+    /// Says what was not as it should be.
+    fn remark(&self, receipt: &mut Receipt) {
+        use alloc::format;
+        let mut remark = |count: u64, words: &str| {
+            if count > 0 {
+                receipt.remarks.push(format!("{count} {words}"));
+            }
+        };
+        remark(self.truncated, "stacks could not be followed to their thread's start");
+        remark(self.losses.functions, "JavaScript frames whose function could not be read");
+        remark(self.losses.leaves, "leaves caught between frames whose function could not be told");
+        remark(self.losses.codes, "compiled frames whose code object was not found");
+        remark(self.losses.mismatches, "optimized frames whose code says another function");
+        let (unread, lazy) = self.places.losses();
+        remark(unread, "places in code without a source position");
+        remark(lazy, "functions whose source positions V8 has not collected");
+        let (arena, failed) = self.lines.losses();
+        remark(arena, "scripts whose lines found no room");
+        remark(failed, "scripts whose source could not be read");
+        let (functions, scripts) = self.functions.refused();
+        remark(functions + scripts, "functions or scripts found their table full");
+        remark(self.functions.strings.refused(), "names found their table full");
+        remark(self.functions.strings.cut(), "names were cut to 1024 bytes");
+        remark(self.recorder.cut(), "stacks were cut because the call tree is full");
+        if self.image.layout.is_guess() {
+            let version = self.image.layout.version;
+            receipt
+                .remarks
+                .push(format!("V8 {version} is newer than any measured: read by its symbols alone"));
+        }
+    }
+}
+
+fn glue_name(frame_type: FrameType) -> &'static str {
+    match frame_type {
+        FrameType::Entry => "EntryFrame",
+        FrameType::Exit => "ExitFrame",
+        FrameType::BuiltinExit => "BuiltinExitFrame",
+        FrameType::ApiExit => "ApiExitFrame",
+        FrameType::Construct => "ConstructFrame",
+        FrameType::ArgumentsAdaptor => "ArgumentsAdaptorFrame",
+        FrameType::Internal => "InternalFrame",
+        FrameType::Stub => "StubFrame",
+        FrameType::Builtin => "BuiltinFrame",
+        FrameType::Wasm => "WasmFrame",
+        FrameType::WasmGlue => "WasmGlueFrame",
+        FrameType::RegExp => "RegExpFrame",
+        FrameType::JavaScript => "JavaScriptFrame",
+        FrameType::Unknown => "UnknownFrame",
+    }
+}
+
+type Places = BTreeMap<(ScriptId, u32), LineColumn>;
+
+fn place_of(lines: &Places, script: Option<ScriptId>, position: Position) -> LineColumn {
+    let key = script.zip(position.offset());
+    key.and_then(|key| lines.get(&key)).copied().unwrap_or_default()
+}
+
+/// Line and column of every position that a frame has, in one pass over each script's lines.
+fn line_columns(functions: &Functions, lines: &Lines, frames: &[RawFrame]) -> Places {
+    let mut wanted: Vec<(ScriptId, u32)> = Vec::new();
+    for frame in frames {
+        if let RawFrame::JavaScript { function, position, .. } = frame
+            && let Some(function) = functions.function(*function)
+            && let Some(script) = function.script
+        {
+            let offsets = [function.start, *position].into_iter().filter_map(Position::offset);
+            wanted.extend(offsets.map(|offset| (script, offset)));
+        }
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut places = Places::new();
+    for of_script in wanted.chunk_by(|a, b| a.0 == b.0) {
+        let id = of_script[0].0;
+        let (Some(info), Some(ends)) = (functions.script(id), lines.ends(id)) else { continue };
+        let mut ends = ends.peekable();
+        // Number of line ends before the position, and where its line starts.
+        let (mut before, mut start) = (0u32, 0u32);
+        for (_, offset) in of_script {
+            while let Some(end) = ends.next_if(|end| end < offset) {
+                before += 1;
+                start = end.saturating_add(1);
+            }
+            let line = i64::from(before) + 1 + i64::from(info.line_offset);
+            let first_column = if before == 0 { i64::from(info.column_offset) } else { 0 };
+            let column = i64::from(offset - start.min(*offset)) + 1 + first_column;
+            places.insert(
+                (id, *offset),
+                LineColumn {
+                    line: u32::try_from(line).unwrap_or(0),
+                    column: u32::try_from(column).unwrap_or(0),
+                },
+            );
+        }
+    }
+    places
+}

@@ -1,0 +1,238 @@
+//! A target's sampler: what is kept between the stops of its threads.
+
+use super::codes::Codes;
+use super::found::Found;
+use super::functions::Functions;
+use super::identify::{Identify, Losses};
+use super::lines::Lines;
+use super::natives::Natives;
+use super::places::Places;
+use super::raw::RawFrame;
+use super::walk::{Walk, Walked};
+use crate::arch::{Arch, Registers};
+use crate::elf::Elf;
+use crate::limits::{STACK_BYTES, STACK_FRAMES, THREADS};
+use crate::maps::{Maps, ModuleId};
+use crate::memory::Memory;
+use crate::profile::{Activity, Recorder, Thread, ThreadId};
+use crate::unwind::StackCopy;
+use crate::v8::Heap;
+use crate::v8::image::Image;
+use crate::v8::isolate::VmState;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Smallest part of a stack that is read: most Node stacks are less than this.
+const FIRST_STACK_BYTES: usize = 8 << 10;
+
+/// Stops of a thread without an isolate until it is taken for one that never has one: a worker gets its
+/// isolate within some milliseconds.
+const STOPS_WITHOUT_ISOLATE: u32 = 8;
+
+/// What is known of a thread.
+#[derive(Clone, Copy, Debug, Default)]
+struct ThreadState {
+    id: Option<ThreadId>,
+    /// Its isolate, as the root register has it; 0: not known.
+    root: u64,
+    /// Bytes of stack that the last walks needed.
+    stack_bytes: usize,
+    without_isolate: u32,
+}
+
+/// What a stop gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A sample.
+    Sampled,
+    /// The thread has no isolate so far: not a JavaScript thread, or not yet.
+    NoIsolate,
+    /// The same, often enough to leave it alone for good.
+    NeverIsolate,
+    /// Nothing could be read.
+    Lost,
+}
+
+/// Samples the threads of one process.
+pub struct Sampler<'a> {
+    arch: Arch,
+    pub(super) image: Image<'a>,
+    v8: ModuleId,
+    /// Load bias of the file that holds V8.
+    bias: u64,
+    maps: Maps,
+    natives: Natives<'a>,
+    pub(super) functions: Functions,
+    codes: Codes,
+    pub(super) places: Places,
+    pub(super) lines: Lines,
+    pub(super) losses: Losses,
+    pub(super) recorder: Recorder<RawFrame>,
+    threads: Vec<ThreadState>,
+    stack: Vec<u8>,
+    found: Vec<Found>,
+    frames: Vec<RawFrame>,
+    walked: Walked,
+    activity: Activity,
+    pub(super) truncated: u64,
+    wants_maps: bool,
+}
+
+impl<'a> Sampler<'a> {
+    /// A sampler for a process whose V8 is `image`, in the module `v8` of `maps`.
+    pub fn new(elf: &Elf<'a>, image: Image<'a>, maps: Maps, v8: ModuleId) -> Self {
+        let bias = maps.load_bias(v8, elf).unwrap_or(0);
+        Sampler {
+            arch: elf.machine(),
+            image,
+            v8,
+            bias,
+            maps,
+            natives: Natives::default(),
+            functions: Functions::default(),
+            codes: Codes::default(),
+            places: Places::default(),
+            lines: Lines::default(),
+            losses: Losses::default(),
+            recorder: Recorder::new(RawFrame::Elided),
+            threads: vec![ThreadState::default(); THREADS],
+            stack: vec![0; STACK_BYTES],
+            found: Vec::with_capacity(STACK_FRAMES + 2),
+            frames: Vec::with_capacity(STACK_FRAMES),
+            walked: Walked::default(),
+            activity: Activity::Native,
+            truncated: 0,
+            wants_maps: false,
+        }
+    }
+
+    /// Makes a thread known, by its number in the session.
+    pub fn thread(&mut self, index: usize, thread: Thread) {
+        let id = self.recorder.thread(thread);
+        if let Some(state) = self.threads.get_mut(index) {
+            *state = ThreadState { id: Some(id), ..ThreadState::default() };
+        }
+    }
+
+    /// Takes the file of a module; `None` if it cannot be had.
+    pub fn module(&mut self, module: ModuleId, elf: Option<Elf<'a>>) {
+        self.natives.add(module, elf);
+    }
+
+    /// The regions known.
+    pub fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    /// A pc was met that lies in no known region, since [`update_maps`](Self::update_maps).
+    pub fn wants_maps(&self) -> bool {
+        self.wants_maps
+    }
+
+    /// Takes a new text of `/proc/PID/maps`. Modules that are new have the highest numbers.
+    pub fn update_maps(&mut self, text: &[u8]) {
+        self.maps.update(text, &[]);
+        self.natives.moved();
+        self.wants_maps = false;
+    }
+
+    /// Reads a stopped thread: everything that must be read before it runs on.
+    pub fn held<M: Memory>(&mut self, index: usize, registers: &Registers, memory: &M) -> Outcome {
+        self.found.clear();
+        self.frames.clear();
+        let Some(state) = self.threads.get_mut(index) else { return Outcome::Lost };
+        if state.root == 0 {
+            match self.image.isolate.root(registers.tls, self.bias, memory) {
+                Some(0) => {
+                    state.without_isolate += 1;
+                    return match state.without_isolate {
+                        ..STOPS_WITHOUT_ISOLATE => Outcome::NoIsolate,
+                        _ => Outcome::NeverIsolate,
+                    };
+                }
+                Some(root) => state.root = root,
+                None => {}
+            }
+        }
+        let sp = registers.sp(self.arch);
+        let wanted = state.stack_bytes.clamp(FIRST_STACK_BYTES, STACK_BYTES);
+        let got = memory.read_prefix(sp, &mut self.stack[..wanted]);
+        if got == 0 {
+            return Outcome::Lost;
+        }
+        let heap = Heap { memory, layout: &self.image.layout };
+        let root = state.root;
+        let exit = if root == 0 { None } else { self.image.isolate.c_entry_fp(root, memory) };
+        let mut walk = Walk {
+            arch: self.arch,
+            heap,
+            maps: &self.maps,
+            v8: self.v8,
+            builtins: &self.image.builtins,
+            codes: &mut self.codes,
+            natives: &mut self.natives,
+            stack: StackCopy { base: sp, bytes: &self.stack[..got] },
+            c_entry_fp: exit.unwrap_or(0),
+            out: &mut self.found,
+        };
+        let (walked, highest) = walk.walk(registers);
+        self.walked = walked;
+        let used = usize::try_from(highest.saturating_sub(sp)).unwrap_or(usize::MAX);
+        let state = &mut self.threads[index];
+        // Grows at once, shrinks slowly: the next stack is most often like one of the last.
+        state.stack_bytes = used.saturating_add(1024).max(state.stack_bytes - state.stack_bytes / 16);
+        if state.root == 0
+            && let Some(root) = walked.root
+        {
+            state.root = root;
+        }
+        Identify {
+            heap,
+            builtins: &self.image.builtins,
+            sizes: self.image.bytecode_sizes,
+            functions: &mut self.functions,
+            codes: &mut self.codes,
+            places: &mut self.places,
+            losses: &mut self.losses,
+            out: &mut self.frames,
+        }
+        .all(&self.found);
+        let vm_state = if root == 0 { None } else { self.image.isolate.vm_state(root, memory) };
+        self.activity = activity(vm_state, self.found.first());
+        Outcome::Sampled
+    }
+
+    /// Takes what [`held`](Self::held) read into the profile; the thread may run.
+    pub fn released<M: Memory>(&mut self, index: usize, at_us: u64, memory: &M) {
+        self.wants_maps |= self.walked.met_unknown;
+        self.truncated += u64::from(!self.walked.is_whole);
+        if let Some(id) = self.threads.get(index).and_then(|state| state.id) {
+            self.recorder.record(at_us, id, self.activity, self.frames.iter().rev().copied());
+        }
+        let heap = Heap { memory, layout: &self.image.layout };
+        while let Some(unread) = self.functions.next_unread() {
+            self.lines.read(&heap, unread.id, &unread.script);
+        }
+    }
+
+    /// Samples taken so far.
+    pub fn taken(&self) -> u64 {
+        self.recorder.taken()
+    }
+
+    /// The frames of the last stop, leaf first.
+    pub fn last(&self) -> &[RawFrame] {
+        &self.frames
+    }
+}
+
+fn activity(state: Option<VmState>, top: Option<&Found>) -> Activity {
+    let is_native = matches!(top, Some(Found::Native(_) | Found::Nowhere(_)));
+    match state {
+        Some(VmState::Gc) => Activity::Gc,
+        Some(VmState::Parser | VmState::BytecodeCompiler | VmState::Compiler) => Activity::Compile,
+        Some(VmState::Other | VmState::External) => Activity::Native,
+        Some(VmState::JavaScript) | None if is_native => Activity::Native,
+        Some(VmState::JavaScript) | None => Activity::JavaScript,
+    }
+}

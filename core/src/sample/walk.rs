@@ -1,0 +1,446 @@
+//! From registers and a copied stack to the frames of a thread, leaf first.
+//!
+//! JavaScript, builtins and stubs are walked by frame pointer, native code by its unwind information.
+//! Nothing is read of V8's heap but what the top frame needs to tell whether it stands yet: every
+//! other frame is told by words on the stack.
+
+use super::codes::Codes;
+use super::found::{Found, JsFrame, Where};
+use super::natives::Natives;
+use crate::arch::{Arch, Edge, Registers, x86_64};
+use crate::limits::STACK_FRAMES;
+use crate::maps::Maps;
+use crate::memory::Memory;
+use crate::unwind::{StackCopy, fallback};
+use crate::v8::Heap;
+use crate::v8::builtins::{Builtins, Role};
+use crate::v8::heap::{smi, untag};
+use crate::v8::layout::{CodeKind, FrameType, MarkerForm};
+
+/// Words between the stack pointer and a frame in which the pc of a frame under a builtin is looked for.
+const PC_WITHIN: u64 = 64;
+
+/// A walk's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// The outermost frame of the thread was reached.
+    pub is_whole: bool,
+    /// A pc lay outside all known regions: the table of regions may be old.
+    pub met_unknown: bool,
+    /// The top frame ran on V8's heap or builtins, with this in the root register.
+    pub root: Option<u64>,
+}
+
+/// What a walk works with.
+pub struct Walk<'w, 'a, M> {
+    /// Processor of the target.
+    pub arch: Arch,
+    /// V8's heap.
+    pub heap: Heap<'w, M>,
+    /// Regions.
+    pub maps: &'w Maps,
+    /// The module that holds V8.
+    pub v8: crate::maps::ModuleId,
+    /// V8's builtins.
+    pub builtins: &'w Builtins<'a>,
+    /// Code objects.
+    pub codes: &'w mut Codes,
+    /// Object files.
+    pub natives: &'w mut Natives<'a>,
+    /// The copied stack.
+    pub stack: StackCopy<'w>,
+    /// The newest exit frame, by the isolate; 0 if there is none.
+    pub c_entry_fp: u64,
+    /// Frames found so far.
+    pub out: &'w mut alloc::vec::Vec<Found>,
+}
+
+/// Where the walk stands.
+struct Cursor {
+    registers: Registers,
+    /// The pc is a return address.
+    is_return: bool,
+    /// The newest exit frame below the last entry frame, or the isolate's; 0 if there is none.
+    exit_fp: u64,
+    walked: Walked,
+}
+
+/// Whether the walk goes on.
+enum Next {
+    Caller,
+    End,
+}
+
+impl<M: Memory> Walk<'_, '_, M> {
+    /// Walks until the thread's outermost frame, or as far as can be. Gives also the highest address of
+    /// the stack that was looked at.
+    pub fn walk(&mut self, registers: &Registers) -> (Walked, u64) {
+        let mut cursor = Cursor {
+            registers: *registers,
+            is_return: false,
+            exit_fp: self.c_entry_fp,
+            walked: Walked::default(),
+        };
+        self.walk_on(&mut cursor);
+        (cursor.walked, cursor.registers.sp(self.arch))
+    }
+
+    fn walk_on(&mut self, cursor: &mut Cursor) {
+        while self.out.len() < STACK_FRAMES && cursor.registers.pc != 0 {
+            let before = cursor.registers.sp(self.arch);
+            match self.step(cursor) {
+                Next::Caller if cursor.registers.sp(self.arch) > before => {}
+                // The top frame's return address may be in a register.
+                Next::Caller if self.out.len() == 1 && cursor.registers.sp(self.arch) == before => {}
+                Next::Caller | Next::End => return,
+            }
+        }
+        if cursor.registers.pc == 0 {
+            cursor.walked.is_whole = true;
+        } else if let Some(last) = self.out.last_mut() {
+            *last = Found::Elided;
+        }
+    }
+
+    /// Where an address points.
+    pub fn place(&self, pc: u64) -> Where {
+        let Some(region) = self.maps.find(pc) else { return Where::Unknown };
+        if !region.executable {
+            return Where::Unknown;
+        }
+        let Some(module) = region.module else { return Where::Jit { lowest: region.start } };
+        let offset = region.file_offset(pc);
+        if module == self.v8 && self.builtins.contains(offset) {
+            return Where::Builtin(self.builtins.at(offset));
+        }
+        Where::Native(crate::maps::FilePlace { module, offset })
+    }
+
+    fn step(&mut self, cursor: &mut Cursor) -> Next {
+        let pc = cursor.registers.pc.wrapping_sub(cursor.is_return.into());
+        match self.place(pc) {
+            Where::Native(place) => self.native(cursor, place),
+            Where::Unknown => {
+                cursor.walked.met_unknown = true;
+                if self.out.is_empty() {
+                    // Code mapped since the regions were read: most likely V8's.
+                    return self.javascript(cursor, Where::Jit { lowest: pc.saturating_sub(1 << 20) });
+                }
+                self.out.push(Found::Nowhere(pc));
+                self.lost(cursor)
+            }
+            at => self.javascript(cursor, at),
+        }
+    }
+
+    fn native(&mut self, cursor: &mut Cursor, place: crate::maps::FilePlace) -> Next {
+        let stepped =
+            self.natives.step(&mut cursor.registers, cursor.is_return, place, &self.stack, self.heap.memory);
+        let offset = stepped.function.unwrap_or(place.offset);
+        self.out.push(Found::Native(crate::maps::FilePlace { offset, ..place }));
+        match stepped.step {
+            Ok(step) if step.is_root => {
+                cursor.walked.is_whole = true;
+                Next::End
+            }
+            Ok(step) => {
+                cursor.is_return = !step.is_signal;
+                Next::Caller
+            }
+            Err(_) => self.lost(cursor),
+        }
+    }
+
+    /// Goes on where unwind information ends: by frame pointer if that leads to code, else at the
+    /// newest exit frame, of which V8 keeps the place.
+    fn lost(&mut self, cursor: &mut Cursor) -> Next {
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
+        let back = if fp > sp { self.word(fp.wrapping_add(8)) } else { None };
+        let reach = cursor.exit_fp;
+        if back.is_some_and(|back| self.is_code(back.wrapping_sub(1)))
+            && (reach == 0 || fp <= reach || reach < sp)
+        {
+            let stepped = fallback::step_frame_pointer(
+                &mut cursor.registers,
+                self.arch,
+                0,
+                &self.stack,
+                self.heap.memory,
+            );
+            cursor.is_return = true;
+            return if stepped.is_ok() { Next::Caller } else { Next::End };
+        }
+        if reach >= sp && reach != 0 {
+            self.out.push(Found::Elided);
+            return self.leave_frame(cursor, reach);
+        }
+        Next::End
+    }
+
+    fn is_code(&self, pc: u64) -> bool {
+        self.maps.find(pc).is_some_and(|region| region.executable)
+    }
+
+    fn word(&self, address: u64) -> Option<u64> {
+        self.stack.word_or_read(address, self.heap.memory).ok()
+    }
+
+    /// Takes the caller of the frame at `fp`.
+    fn leave_frame(&mut self, cursor: &mut Cursor, fp: u64) -> Next {
+        let (Some(caller), Some(back)) = (self.word(fp), self.word(fp.wrapping_add(8))) else {
+            return Next::End;
+        };
+        cursor.registers.general[self.arch.frame_pointer()] = caller;
+        cursor.registers.general[self.arch.stack_pointer()] = fp.wrapping_add(16);
+        cursor.registers.pc = back;
+        cursor.is_return = true;
+        Next::Caller
+    }
+
+    /// A frame of V8's code: JavaScript, a builtin, a stub.
+    fn javascript(&mut self, cursor: &mut Cursor, at: Where) -> Next {
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
+        if !cursor.is_return && self.out.is_empty() {
+            let root = match self.arch {
+                Arch::X86_64 => cursor.registers.general[x86_64::R13],
+                Arch::Aarch64 => cursor.registers.general[crate::arch::aarch64::X26],
+            };
+            cursor.walked.root = Some(root);
+        }
+        if !cursor.is_return {
+            match at {
+                Where::Jit { lowest } => {
+                    if let Some(next) = self.top_in_heap(cursor, lowest) {
+                        return next;
+                    }
+                }
+                Where::Builtin(_) => {
+                    if let Some(next) = self.top_in_builtin(cursor, at) {
+                        return next;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if fp < sp || !fp.is_multiple_of(8) {
+            return Next::End;
+        }
+        let pc = cursor.registers.pc.wrapping_sub(cursor.is_return.into());
+        self.frame(cursor, fp, at, Some(pc), false)
+    }
+
+    /// The frame that stands at `fp`, whose pc is `pc`, and then its caller.
+    fn frame(
+        &mut self,
+        cursor: &mut Cursor,
+        fp: u64,
+        at: Where,
+        pc: Option<u64>,
+        under_builtin: bool,
+    ) -> Next {
+        let slot = |offset: i64| self.word(fp.wrapping_add_signed(offset));
+        let (Some(context), Some(function)) = (slot(-8), slot(-16)) else { return Next::End };
+        match self.marker(context, function) {
+            Some(frame_type) => {
+                match at {
+                    Where::Builtin(builtin) if !under_builtin => self.out.push(Found::Builtin(builtin)),
+                    _ => self.out.push(Found::Typed(frame_type)),
+                }
+                if frame_type == FrameType::Entry {
+                    return self.enter_native(cursor, fp);
+                }
+            }
+            None => {
+                let slots = [-24, -32, -40].map(|offset| slot(offset).unwrap_or(0));
+                self.out.push(Found::Js(JsFrame { fp, at, pc, function, slots, under_builtin }));
+            }
+        }
+        self.leave_frame(cursor, fp)
+    }
+
+    /// The frame type that a frame's first two slots tell; `None`: they hold a context and a function.
+    fn marker(&self, context: u64, function: u64) -> Option<FrameType> {
+        let frames = &self.heap.layout.frames;
+        let typed = |number: u64| frames.frame_type(number);
+        let small = |value: u64| {
+            smi(value).and_then(|number| u64::try_from(number).ok()).filter(|number| *number < 64)
+        };
+        match frames.marker {
+            MarkerForm::ShiftedAtContext => (context & 1 == 0).then(|| typed(context >> 1)),
+            MarkerForm::SmiAtContext => small(context).map(typed),
+            MarkerForm::SmiAtFunction => match small(context).map(typed) {
+                Some(FrameType::ArgumentsAdaptor) => Some(FrameType::ArgumentsAdaptor),
+                _ if function & 1 == 0 => Some(small(function).map_or(FrameType::Unknown, typed)),
+                // The exit frame has no marker: its context slot is the saved stack pointer.
+                _ if context & 1 == 0 => Some(FrameType::Exit),
+                _ => None,
+            },
+        }
+    }
+
+    /// An entry frame: C++ called from here. It saved C++'s registers and the exit frame before it.
+    fn enter_native(&mut self, cursor: &mut Cursor, fp: u64) -> Next {
+        const PREVIOUS_EXIT: i64 = -64;
+        if self.arch == Arch::X86_64 {
+            const SAVED: [(i64, usize); 5] =
+                [(-24, 12), (-32, x86_64::R13), (-40, 14), (-48, x86_64::R15), (-56, x86_64::RBX)];
+            for (offset, register) in SAVED {
+                if let Some(value) = self.word(fp.wrapping_add_signed(offset)) {
+                    cursor.registers.general[register] = value;
+                }
+            }
+        }
+        cursor.exit_fp =
+            self.word(fp.wrapping_add_signed(PREVIOUS_EXIT)).filter(|exit| *exit > fp).unwrap_or(0);
+        self.leave_frame(cursor, fp)
+    }
+
+    /// The top frame in V8's heap: compiled JavaScript may not have its frame yet, or no longer.
+    /// `None`: the frame stands.
+    fn top_in_heap(&mut self, cursor: &mut Cursor, lowest: u64) -> Option<Next> {
+        let pc = cursor.registers.pc;
+        let known = self.codes.find(&self.heap, pc, lowest).ok()?;
+        if !known.code.kind.is_javascript() && known.code.kind != CodeKind::RegExp {
+            return self.top_in_builtin(cursor, Where::Jit { lowest });
+        }
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
+        let edge = self.edge(known.code.start, known.code.size, pc);
+        let back = match edge {
+            Edge::BeforePush | Edge::BeforeReturn => self.word(sp)?,
+            Edge::AfterPush => self.word(sp.wrapping_add(8))?,
+            Edge::ReturnIn(register) => *cursor.registers.general.get(register)?,
+            Edge::Inside if fp.wrapping_sub(16) < sp && sp <= fp.wrapping_add(8) => {
+                // The frame pointer is set, its slots are not pushed yet, or are popped already.
+                self.frameless(known, None);
+                return Some(self.leave_frame(cursor, fp));
+            }
+            Edge::Inside => return None,
+        };
+        let callee = match edge {
+            Edge::BeforePush | Edge::AfterPush if self.arch == Arch::X86_64 => {
+                Some(cursor.registers.general[x86_64::RDI])
+            }
+            _ => None,
+        };
+        self.frameless(known, callee);
+        let popped = match edge {
+            Edge::AfterPush => 16,
+            Edge::ReturnIn(_) => 0,
+            _ => 8,
+        };
+        cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
+        cursor.registers.pc = back;
+        cursor.is_return = true;
+        Some(Next::Caller)
+    }
+
+    fn frameless(&mut self, code: super::codes::KnownCode, callee: Option<u64>) {
+        self.out.push(match code.code.kind {
+            CodeKind::RegExp => Found::Typed(FrameType::RegExp),
+            _ => Found::Frameless { code, callee },
+        });
+    }
+
+    fn edge(&self, start: u64, size: u32, pc: u64) -> Edge {
+        const BEFORE: u64 = 48;
+        let mut first = [0; 256];
+        let mut around = [0; 80];
+        let len = first.len().min(size as usize);
+        let read = self.heap.memory.read_prefix(start, &mut first[..len]);
+        let from = pc.saturating_sub(BEFORE).max(start);
+        let len = around.len().min((start + u64::from(size)).saturating_sub(from) as usize);
+        let near = self.heap.memory.read_prefix(from, &mut around[..len]);
+        match self.arch {
+            Arch::X86_64 => x86_64::edges::edge(
+                &first[..read],
+                &around[..near],
+                (from - start) as usize,
+                (pc - start) as usize,
+            ),
+            Arch::Aarch64 => Edge::Inside,
+        }
+    }
+
+    /// The top frame in a builtin, a stub or a bytecode handler: the frame at the frame pointer is its
+    /// own or still its caller's. `None`: nothing special.
+    fn top_in_builtin(&mut self, cursor: &mut Cursor, at: Where) -> Option<Next> {
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
+        let pc = cursor.registers.pc;
+        if fp.wrapping_sub(8) < sp {
+            // Being built or taken down: what stands in its slots is an older frame's.
+            self.push_code(at);
+            return Some(if fp >= sp { self.leave_frame(cursor, fp) } else { Next::End });
+        }
+        let slot = |offset: i64| self.word(fp.wrapping_add_signed(offset));
+        if self.marker(slot(-8)?, slot(-16)?).is_some() {
+            return None;
+        }
+        if self.role(at) == Some(Role::Handler) {
+            return None;
+        }
+        // A frame with a function: the interpreter's own, a JavaScript builtin's own, or the caller's.
+        match self.pc_under_builtin(sp, fp) {
+            Some((pc, place)) => {
+                self.push_code(at);
+                Some(self.frame(cursor, fp, place, Some(pc), true))
+            }
+            None if self.role(at) == Some(Role::InterpreterEntry) => None,
+            None => {
+                self.push_code(at);
+                let pc = matches!(at, Where::Jit { .. }).then_some(pc);
+                Some(self.frame(cursor, fp, at, pc, true))
+            }
+        }
+    }
+
+    fn push_code(&mut self, at: Where) {
+        if let Where::Builtin(builtin) = at {
+            self.out.push(Found::Builtin(builtin));
+        }
+    }
+
+    fn role(&self, at: Where) -> Option<Role> {
+        match at {
+            Where::Builtin(Some(builtin)) => self.builtins.get(builtin).map(|builtin| builtin.role),
+            _ => None,
+        }
+    }
+
+    /// The pc of a compiled function's frame under a builtin: the first word between the stack pointer
+    /// and the frame that lies in compiled code of that function. Whose it is, is told by the caller.
+    fn pc_under_builtin(&mut self, sp: u64, fp: u64) -> Option<(u64, Where)> {
+        let function = self.word(fp.wrapping_sub(16))?;
+        let shared = self.heap.shared_of_function(function).ok()?;
+        let end = fp.min(sp.saturating_add(PC_WITHIN * 8));
+        (sp.next_multiple_of(8)..end).step_by(8).find_map(|address| {
+            let back = self.word(address)?;
+            let place @ Where::Jit { lowest } = self.place(back.wrapping_sub(1)) else { return None };
+            let known = self.codes.find(&self.heap, back - 1, lowest).ok()?;
+            self.belongs(&known, shared, fp).then_some((back - 1, place))
+        })
+    }
+
+    /// Whether compiled code is of the function with this SharedFunctionInfo, whose frame is at `fp`.
+    fn belongs(&self, known: &super::codes::KnownCode, shared: u64, fp: u64) -> bool {
+        match known.code.kind {
+            CodeKind::Maglev | CodeKind::Optimized => self.heap.shared_of_code(&known.code) == Ok(shared),
+            CodeKind::Baseline => {
+                let slots = self.heap.layout.frames.interpreted;
+                let array =
+                    slots.and_then(|slots| self.word(fp.wrapping_add_signed(slots.bytecode_array.into())));
+                let is_its_array = array.is_some_and(|array| array == known.code.deopt);
+                is_its_array || self.runs_baseline(shared, known.code.address)
+            }
+            CodeKind::FullCodegen => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a SharedFunctionInfo's data is this baseline code: itself, or since 9.0 and before 9.6
+    /// behind a BaselineData.
+    fn runs_baseline(&self, shared: u64, code: u64) -> bool {
+        let data = self.heap.shared_info(shared).ok().and_then(|info| untag(info.data));
+        let behind = data.and_then(|data| self.heap.field(data, 8).ok()).and_then(untag);
+        data == Some(code) || behind == Some(code)
+    }
+}
