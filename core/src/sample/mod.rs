@@ -13,6 +13,6 @@ pub mod lines;
 pub mod natives;
 pub mod places;
 pub mod raw;
-mod resolve;
+pub mod resolve;
 pub mod sampler;
 pub mod walk;

@@ -107,7 +107,7 @@ mod tests {
 
     fn layout(form: PositionForm) -> PositionLayout {
         let constants: &dyn Constants = &|_: &str| None;
-        let version = Version { major: 5, minor: 5, ..Version::default() };
+        let version = Version { major: 3, minor: 14, ..Version::default() };
         let layout = Layout::of(version, constants).unwrap();
         PositionLayout { form: Some(form), first_code_offset: -1, shift: 1, ..layout.positions }
     }

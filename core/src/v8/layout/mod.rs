@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_oldest_versions_need_no_symbols() {
-        for (major, minor) in [(3, 11), (3, 14), (3, 28), (4, 5), (4, 6), (5, 0), (5, 1), (5, 4), (5, 5)] {
+        for (major, minor) in [(3, 11), (3, 14)] {
             let version = Version { major, minor, ..Version::default() };
             assert!(Layout::of(version, &none).is_ok(), "{version}");
         }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn an_offset_that_no_object_has_is_not_believed() {
         let constants = |name: &str| (name == "class_Script__source__Object").then_some(-4);
-        let version = Version { major: 4, minor: 5, ..Version::default() };
+        let version = Version { major: 3, minor: 14, ..Version::default() };
         let layout = Layout::of(version, &constants).unwrap();
         assert_eq!(layout.script.source, 8);
     }
