@@ -7,6 +7,7 @@
 
 pub mod binary;
 pub mod compat;
+pub mod loads;
 pub mod matrix;
 pub mod nodes;
 pub mod process;
