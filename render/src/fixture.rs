@@ -3,18 +3,23 @@
 use flame_core::profile::{
     Activity, Frame, Kind, Meta, Profile, Receipt, Recorder, Strings, Text, Thread, ThreadId,
 };
-use std::io::{self, Write};
+use std::collections::HashMap;
+
+/// What a frame is known by.
+type Key = (Kind, Text, Text, u32, u32, u64);
 
 /// Collects stacks and makes a profile of them.
 pub struct Build {
     strings: Strings,
     frames: Vec<Frame>,
+    numbers: HashMap<Key, u32>,
     recorder: Recorder<u32>,
     /// What was profiled.
     pub meta: Meta,
     /// How it went.
     pub receipt: Receipt,
-    now: u64,
+    /// Time of the next sample in microseconds since the start; each one moves it by 10 ms.
+    pub now: u64,
 }
 
 impl Default for Build {
@@ -24,6 +29,7 @@ impl Default for Build {
         Build {
             strings: Strings::default(),
             frames: vec![Frame::ELIDED],
+            numbers: HashMap::new(),
             recorder,
             meta: Meta { pid: 100, command: "node app.js".into(), rate_hz: 100, ..Meta::default() },
             receipt: Receipt::default(),
@@ -33,6 +39,11 @@ impl Default for Build {
 }
 
 impl Build {
+    /// A further thread.
+    pub fn thread(&mut self, tid: u32, name: &str) -> ThreadId {
+        self.recorder.thread(Thread { tid, name: name.into() })
+    }
+
     /// A frame at line 1.
     pub fn frame(&mut self, kind: Kind, name: &str, file: &str) -> Frame {
         let line = u32::from(kind.is_javascript());
@@ -58,12 +69,12 @@ impl Build {
         let frames = &mut self.frames;
         let numbers: Vec<u32> = stack
             .iter()
-            .map(|frame| match frames.iter().position(|known| known == frame) {
-                Some(number) => number as u32,
-                None => {
+            .map(|frame| {
+                let key = (frame.kind, frame.name, frame.file, frame.line, frame.executing, frame.offset);
+                *self.numbers.entry(key).or_insert_with(|| {
                     frames.push(*frame);
                     frames.len() as u32 - 1
-                }
+                })
             })
             .collect();
         self.recorder.record(self.now, thread, activity, numbers);
@@ -75,11 +86,4 @@ impl Build {
         let frames = self.frames;
         self.recorder.finish(self.strings, self.meta, self.receipt, |raw, _| frames[raw as usize])
     }
-}
-
-/// What a format writes, as text.
-pub fn rendered(profile: Profile, write: impl FnOnce(&Profile, &mut dyn Write) -> io::Result<()>) -> String {
-    let mut out = Vec::new();
-    write(&profile, &mut out).expect("writing to memory");
-    String::from_utf8(out).expect("UTF-8")
 }

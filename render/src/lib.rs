@@ -5,13 +5,17 @@
 #![forbid(unsafe_code)]
 
 mod flame;
+mod json;
 mod label;
+mod sha256;
 mod stacks;
 mod text;
 mod tree;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod testing;
 
 use flame_core::profile::Profile;
 use std::fmt;

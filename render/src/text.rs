@@ -53,7 +53,8 @@ pub fn summary(profile: &Profile) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Build, rendered};
+    use crate::fixture::Build;
+    use crate::testing::rendered;
     use flame_core::profile::Kind;
 
     #[test]
@@ -67,12 +68,12 @@ mod tests {
         build.stack_in(Activity::Gc, &[native]);
         let expected = "Total samples: 3\n3 uv_run:[native]\n  2 main:/app/a.js:1\n    1 ArrayMap:[builtin]\n\n\
                         GC 33 %, compile 0 %, JavaScript 67 %, native 0 %\n";
-        assert_eq!(rendered(build.finish(), |profile, out| write(profile, &View::default(), out)), expected);
+        assert_eq!(rendered(&build.finish(), |profile, out| write(profile, &View::default(), out)), expected);
     }
 
     #[test]
     fn an_empty_profile_is_its_first_line() {
-        let text = rendered(Build::default().finish(), |profile, out| write(profile, &View::default(), out));
+        let text = rendered(&Build::default().finish(), |profile, out| write(profile, &View::default(), out));
         assert_eq!(text, "Total samples: 0\n");
     }
 }

@@ -87,7 +87,8 @@ impl<'a> Labels<'a> {
         }
     }
 
-    fn of(&self, frame: FrameId) -> Option<u32> {
+    /// The label's number of a frame.
+    pub fn of(&self, frame: FrameId) -> Option<u32> {
         self.of.get(frame.0 as usize).copied()
     }
 }

@@ -1,7 +1,8 @@
 //! The formats of stacks, held against a model of stackcollapse.pl.
 
 use super::*;
-use crate::fixture::{Build, rendered};
+use crate::fixture::Build;
+use crate::testing::rendered;
 use flame_core::profile::Kind;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -60,7 +61,7 @@ fn raw_has_three_lines_of_header_and_base_names() {
     build.stack(&[main, memcpy]);
     build.stack(&[main, memcpy]);
     build.stack(&[main]);
-    let text = rendered(build.finish(), |profile, out| raw(profile, &View::default(), false, out));
+    let text = rendered(&build.finish(), |profile, out| raw(profile, &View::default(), false, out));
     let body: Vec<&str> = text.lines().skip(3).collect();
     assert_eq!(body, ["main:a.js:1", "1", "", "memcpy:[native]", "main:a.js:1", "2", ""]);
 }
@@ -91,7 +92,7 @@ fn folded_can_carry_flamegraphs_annotations() {
     ];
     build.stack(&stack);
     let view = View { annotate: true, ..View::default() };
-    let text = rendered(build.finish(), |profile, out| folded(profile, &view, out));
+    let text = rendered(&build.finish(), |profile, out| folded(profile, &view, out));
     assert_eq!(text, "uv_run:[native];main:/a.js:1_[j];add:/a.js:1_[i];read:[native]_[k] 1\n");
 }
 
@@ -101,7 +102,7 @@ fn only_the_arguments_of_cpp_functions_are_left_to_the_script() {
     let native = build.frame(Kind::Native, "node::Start(int, char**)", "");
     let js = build.frame(Kind::Optimized, "a::b(c)", "/x.js");
     build.stack(&[native, js]);
-    let text = rendered(build.finish(), |profile, out| raw(profile, &View::default(), true, out));
+    let text = rendered(&build.finish(), |profile, out| raw(profile, &View::default(), true, out));
     let stacks = collapse(&text);
     assert_eq!(stacks.into_keys().collect::<Vec<_>>(), ["node::Start;a::b(c):/x.js:1"]);
 }

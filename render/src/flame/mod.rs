@@ -1,0 +1,238 @@
+//! The HTML page: one file, no network, all its code and data inside.
+//!
+//! The template with its style and scripts stands in `page/`; here its places are filled in while
+//! it is written. Names from the target are data, never markup: they stand in script elements of a
+//! type that no browser runs, and the page's policy lets only its own script run, by its hash.
+
+mod encode;
+
+use crate::label::Style;
+use crate::tree::{Labels, Shown, merge};
+use crate::{View, json, sha256};
+use encode::{Data, Encoder, Function, Interner, KINDS, PageFrame};
+use flame_core::profile::{CallTree, FrameId, NodeId, Profile};
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+const TEMPLATE: &str = include_str!("../page/page.html");
+const STYLE: &str = include_str!("../page/style.css");
+const SCRIPT: [&str; 17] = [
+    include_str!("../page/dom.js"),
+    include_str!("../page/decode.js"),
+    include_str!("../page/names.js"),
+    include_str!("../page/tree.js"),
+    include_str!("../page/colors.js"),
+    include_str!("../page/tip.js"),
+    include_str!("../page/graph.js"),
+    include_str!("../page/table.js"),
+    include_str!("../page/timeline.js"),
+    include_str!("../page/details.js"),
+    include_str!("../page/search.js"),
+    include_str!("../page/state.js"),
+    include_str!("../page/svg.js"),
+    include_str!("../page/head.js"),
+    include_str!("../page/main.js"),
+    include_str!("../page/controls.js"),
+    include_str!("../page/start.js"),
+];
+
+/// Writes the page of a profile.
+pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
+    let (data, tree, places) = collect(profile, view);
+    template(&profile.meta.command, out, |place, out| match place {
+        "META" => meta(profile, view, out),
+        "STRINGS" => Encoder::new(out).strings(&data.strings),
+        "FUNCTIONS" => Encoder::new(out).functions(&data.functions),
+        "FRAMES" => Encoder::new(out).frames(&data),
+        "NODES" => {
+            let numbers = Encoder::new(out).nodes(&tree, None)?;
+            out.write_all(b"</script>\n<script type=\"text/plain\" id=\"samples\">")?;
+            let number = |node: NodeId| {
+                let place = places.get(node.0 as usize).copied().unwrap_or(NodeId::ROOT);
+                numbers.get(place.0 as usize).copied().unwrap_or(0)
+            };
+            Encoder::new(out).samples(profile.samples().iter(), number)
+        }
+        _ => Ok(()),
+    })
+}
+
+/// Writes the template, filling each `{{PLACE}}` by `fill`.
+fn template(
+    title: &str,
+    out: &mut dyn Write,
+    mut fill: impl FnMut(&str, &mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let script = compact(&SCRIPT);
+    let script = format!("\"use strict\";(() => {{\n{script}}})();");
+    let style = compact(&[STYLE]);
+    let mut rest = TEMPLATE;
+    while let Some((before, after)) = rest.split_once("{{") {
+        out.write_all(before.as_bytes())?;
+        let Some((place, after)) = after.split_once("}}") else { break };
+        match place {
+            "TITLE" => text(out, title)?,
+            "STYLE" => out.write_all(style.as_bytes())?,
+            "STYLE_HASH" => out.write_all(sha256::base64(style.as_bytes()).as_bytes())?,
+            "SCRIPT" => out.write_all(script.as_bytes())?,
+            "SCRIPT_HASH" => out.write_all(sha256::base64(script.as_bytes()).as_bytes())?,
+            place => fill(place, out)?,
+        }
+        rest = after;
+    }
+    out.write_all(rest.as_bytes())
+}
+
+/// Source without its indentation and comment lines: a third of its bytes.
+fn compact(sources: &[&str]) -> String {
+    let lines = sources.iter().flat_map(|source| source.lines()).map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with("/*"));
+    lines.fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// Text of an element.
+fn text(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    let mut shown = String::new();
+    crate::label::escape(text, &mut shown);
+    out.write_all(shown.replace('&', "&amp;").replace('<', "&lt;").as_bytes())
+}
+
+/// The profile as the page has it: functions are what shares a label, frames what shares function,
+/// kind and line. With them, the tree of such frames, and the new number of every old node.
+fn collect(profile: &Profile, view: &View) -> (Data, CallTree, Vec<NodeId>) {
+    let shown = Shown { glue: false, native: view.native };
+    let labels = Labels::new(profile, Style::default(), false);
+    let mut numbers: HashMap<PageFrame, u32> = HashMap::new();
+    let mut frames: Vec<PageFrame> = Vec::new();
+    let of: Vec<Option<u32>> = profile
+        .frames()
+        .iter()
+        .enumerate()
+        .map(|(id, frame)| {
+            let function = labels.of(FrameId(id as u32)).filter(|_| shown.holds(frame.kind))?;
+            let line = if frame.kind.is_javascript() { frame.executing } else { 0 };
+            let frame = PageFrame { function, kind: frame.kind, line };
+            Some(*numbers.entry(frame).or_insert_with(|| {
+                frames.push(frame);
+                frames.len() as u32 - 1
+            }))
+        })
+        .collect();
+
+    // Frames and functions that many nodes have get small numbers, and so short ones.
+    let mut uses = vec![0u32; frames.len()];
+    let key = |id: FrameId| of.get(id.0 as usize).copied().flatten();
+    for node in profile.tree().nodes() {
+        if let Some(frame) = node.frame.and_then(key) {
+            uses[frame as usize] += 1;
+        }
+    }
+    let places = by_use(&uses);
+    let (tree, nodes) = merge(profile, |id| key(id).map(|frame| FrameId(places[frame as usize])));
+
+    let mut functions: HashMap<u32, u32> = HashMap::new();
+    let mut data = Data {
+        frames: vec![PageFrame { function: 0, kind: KINDS[0].0, line: 0 }; frames.len()],
+        ..Data::default()
+    };
+    let mut interner = Interner::default();
+    let mut order: Vec<usize> = (0..frames.len()).collect();
+    order.sort_unstable_by_key(|frame| places[*frame]);
+    for frame in order {
+        let label = frames[frame].function;
+        let function = *functions.entry(label).or_insert_with(|| {
+            let frame = labels.frame(label);
+            data.functions.push(Function {
+                name: interner.number(profile.text(frame.name)),
+                file: interner.number(profile.text(frame.file)),
+                number: if frame.kind.is_javascript() { frame.line.into() } else { frame.offset },
+            });
+            data.functions.len() as u32 - 1
+        });
+        data.frames[places[frame] as usize] = PageFrame { function, ..frames[frame] };
+    }
+    let (strings, sorted) = interner.finish();
+    for function in &mut data.functions {
+        function.name = sorted[function.name as usize];
+        function.file = sorted[function.file as usize];
+    }
+    data.strings = strings;
+    (data, tree, nodes)
+}
+
+/// The place of each number when the most used come first.
+fn by_use(uses: &[u32]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..uses.len() as u32).collect();
+    order.sort_by_key(|number| std::cmp::Reverse(uses[*number as usize]));
+    let mut places = vec![0; uses.len()];
+    for (place, number) in order.into_iter().enumerate() {
+        places[number as usize] = place as u32;
+    }
+    places
+}
+
+/// What was profiled and how it went, as JSON.
+fn meta(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
+    let meta = &profile.meta;
+    let receipt = &profile.receipt;
+    write!(out, "{{\"tool\":\"node-flame {}\",\"pid\":{}", env!("CARGO_PKG_VERSION"), meta.pid)?;
+    for (key, text) in
+        [("command", &meta.command), ("node", &meta.node), ("v8", &meta.v8), ("host", &meta.host)]
+    {
+        write!(out, ",\"{key}\":")?;
+        json::string(out, text)?;
+    }
+    if let Some(ended) = &meta.ended {
+        out.write_all(b",\"ended\":")?;
+        json::string(out, ended)?;
+    }
+    let counts = receipt.counts;
+    let pauses = receipt.pauses;
+    write!(
+        out,
+        ",\"started\":{},\"duration\":{},\"rate\":{},\"wall\":{},\"lines\":{},\"stride\":{}",
+        meta.started,
+        meta.duration_us,
+        meta.rate_hz,
+        meta.wall,
+        view.lines,
+        profile.samples().stride(),
+    )?;
+    write!(
+        out,
+        ",\"counts\":{{\"wanted\":{},\"taken\":{},\"idle\":{},\"lost\":{}}}",
+        counts.wanted, counts.taken, counts.idle, counts.lost,
+    )?;
+    write!(
+        out,
+        ",\"pauses\":{{\"p50\":{},\"p99\":{},\"max\":{},\"total\":{},\"observed\":{}}}",
+        pauses.p50_ns, pauses.p99_ns, pauses.max_ns, pauses.total_ns, pauses.observed_ns,
+    )?;
+    list(out, "remarks", receipt.remarks.iter(), |out, remark| json::string(out, remark))?;
+    list(out, "threads", profile.threads().iter(), |out, thread| {
+        write!(out, "[{},", thread.tid)?;
+        json::string(out, &thread.name)?;
+        out.write_all(b"]")
+    })?;
+    list(out, "kinds", KINDS.iter(), |out, (_, name)| json::string(out, name))?;
+    out.write_all(b"}")
+}
+
+fn list<T>(
+    out: &mut dyn Write,
+    key: &str,
+    items: impl Iterator<Item = T>,
+    mut write: impl FnMut(&mut dyn Write, T) -> io::Result<()>,
+) -> io::Result<()> {
+    write!(out, ",\"{key}\":[")?;
+    for (number, item) in items.enumerate() {
+        if number > 0 {
+            out.write_all(b",")?;
+        }
+        write(out, item)?;
+    }
+    out.write_all(b"]")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! Text as JSON, safe inside HTML too.
+
+use std::io::{self, Write};
+
+/// Writes `text` as a JSON string. What could end a script element or a line is escaped, so that
+/// the string can stand in a page.
+pub fn string(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    out.write_all(b"\"")?;
+    let mut done = 0;
+    for (at, char) in text.char_indices() {
+        let plain = !matches!(char, '"' | '\\' | '<' | '>' | '&' | '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
+        if plain {
+            continue;
+        }
+        out.write_all(&text.as_bytes()[done..at])?;
+        done = at + char.len_utf8();
+        match char {
+            '"' => out.write_all(b"\\\"")?,
+            '\\' => out.write_all(b"\\\\")?,
+            _ => write!(out, "\\u{:04x}", u32::from(char))?,
+        }
+    }
+    out.write_all(&text.as_bytes()[done..])?;
+    out.write_all(b"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_cannot_leave_its_quotes_its_line_or_its_element() {
+        let mut out = Vec::new();
+        string(&mut out, "é\"\\\n</script>\u{2028}&").unwrap();
+        let expected = r#""é\"\\\u000a\u003c/script\u003e\u2028\u0026""#;
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

@@ -1,0 +1,375 @@
+// The page: ties what is shown to what was asked for.
+
+class App {
+  constructor(profile) {
+    this.profile = profile;
+    this.meta = profile.meta;
+    this.kindNumbers = new Map(this.meta.kinds.map((name, number) => [name, number]));
+    this.state = new State({ lines: Boolean(this.meta.lines) });
+    this.kept = new Map();
+    if (profile.before) this.scaleBefore();
+    this.palette = new Palette();
+    this.tip = new Tip(byId("tip"), (model, box) => describeBox(model, box, this.context));
+    const graph = (id) =>
+      new Graph(byId(id), {
+        palette: this.palette,
+        tip: this.tip,
+        color: (model, box) => this.color(model, box),
+        matches: () => this.matches,
+        title: () => this.rootTitle,
+        onPick: (graph, box) => this.pickBox(graph, box),
+        onZoom: (graph, box) => this.zoomTo(graph, box, true),
+      });
+    this.graph = graph("graph");
+    this.callers = graph("callers");
+    this.table = new FunctionTable(byId("table"), {
+      onPick: (item) => this.pick(item, false),
+      onOpen: (item) => this.openSandwich(item),
+      onSort: (key) => this.sortBy(key),
+    });
+    this.timeline = new Timeline(byId("timeline"), {
+      palette: this.palette,
+      onRange: (range) => this.change({ range, zoom: "" }),
+    });
+    this.details = new Details(byId("details"), {
+      close: () => this.change({ selected: "" }),
+      open: (item) => this.openSandwich(item),
+      search: (query) => this.change({ query, regexp: false }),
+      pick: (item) => this.pick(item, true),
+    });
+    this.search = new Search(byId("search"), byId("regexp"), byId("matched"), (step) => {
+      this.change({ query: byId("search").value, regexp: byId("regexp").checked }, step);
+    });
+    showHead(this.meta, profile.own.reduce((all, count) => all + count, 0));
+    this.fillControls();
+    this.listen();
+    this.update();
+  }
+
+  // Counts of the profile before are scaled to the total of the one after.
+  scaleBefore() {
+    const sum = (counts) => counts.reduce((all, count) => all + count, 0);
+    this.scale = sum(this.profile.before) ? sum(this.profile.own) / sum(this.profile.before) : 1;
+    this.profile.before = this.profile.before.map((count) => count * this.scale);
+  }
+
+  // The value of `make()`, made anew only when `inputs` differ from the last time.
+  keep(name, inputs, make) {
+    const last = this.kept.get(name);
+    if (last && last.inputs.every((input, at) => input === inputs[at])) return last.value;
+    const value = make();
+    this.kept.set(name, { inputs, value });
+    return value;
+  }
+
+  // Changes what is shown; `step` makes it one that can be gone back.
+  change(words, step = true) {
+    Object.assign(this.state, words);
+    this.state.keep(step);
+    this.update();
+  }
+
+  update() {
+    const { state, profile } = this;
+    const range = state.range ? state.range.join() : "";
+    document.documentElement.style.colorScheme = state.theme || "light dark";
+    if (this.themed !== state.theme) this.retheme();
+    const own = this.keep("own", [state.thread, range], () => countOwn(profile, state.thread, state.range));
+    const off = this.meta.kinds.map((name) => state.off.includes(name));
+    this.shown = this.keep("shown", [own, state.off.join()], () => new Shown(profile, own, off));
+    this.items = this.keep("items", [state.lines], () => makeItems(profile, state.lines));
+    this.stats = this.keep("stats", [this.shown, this.items], () => itemStats(this.shown, this.items));
+    this.whole = this.shown.total[0];
+    this.selected = this.readSelected();
+    const pattern = Search.pattern(state.query, state.regexp);
+    this.pattern = pattern;
+    this.matches = this.keep("matches", [this.items, state.query, state.regexp], () => Search.matches(this.items, pattern));
+    this.showControls();
+    this.showLegend();
+    this.showStrip();
+    this.showViews();
+    this.showSearch();
+    this.details.show(this.selected, this.context);
+  }
+
+  get context() {
+    const { shown, items, stats, whole, palette, rootTitle, scale } = this;
+    return {
+      shown, items, stats, whole, palette, rootTitle, scale,
+      period: samplePeriod(this.meta),
+      range: this.state.range,
+    };
+  }
+
+  get rootTitle() {
+    const { state, meta } = this;
+    const thread = state.thread >= 0 && meta.threads?.[state.thread] ? `${meta.threads[state.thread][1]}, ` : "";
+    return `${thread || "all, "}${formatCount(this.whole)} samples`;
+  }
+
+  readSelected() {
+    const number = this.state.selected === "" ? -1 : Number.parseInt(this.state.selected, 10);
+    return number >= 0 && number < this.items.count ? number : -1;
+  }
+
+  color(model, box) {
+    const { palette, stats, shown } = this;
+    const item = model.item[box];
+    if (item < 0) return palette.kind("");
+    if (shown.before) return palette.growth(this.growth(model.before[box], model.after[box]));
+    if (this.state.color === "package") return palette.package(this.items.packageName(item));
+    if (this.state.color === "share") {
+      const most = this.keep("mostSelf", [stats], () => stats.self.reduce((most, self) => Math.max(most, self), 1));
+      return palette.share(stats.self[item] / most);
+    }
+    return palette.kind(this.meta.kinds[model.kind[box]]);
+  }
+
+  // Growth from -1 to 1, less where so few samples differ that it may be chance.
+  growth(before, after) {
+    const most = Math.max(before, after);
+    if (!most) return 0;
+    const sure = Math.abs(after - before) / Math.sqrt(before + after) / 3;
+    return ((after - before) / most) * Math.min(1, sure);
+  }
+
+  // Picks a box of a graph: its function is selected, and said to screen readers.
+  pickBox(graph, box) {
+    const item = graph.model.item[box];
+    byId("live").textContent = boxSentence(graph.model, box, this.context);
+    for (const other of [this.graph, this.callers]) {
+      if (other !== graph) {
+        other.cursor = -1;
+        other.draw();
+      }
+    }
+    if (item !== this.selected && this.state.view !== "sandwich") {
+      this.state.selected = item < 0 ? "" : String(item);
+      this.selected = item;
+      this.state.keep(false);
+      this.details.show(item, this.context);
+      this.table.select(item, true);
+    } else if (this.state.view === "sandwich" && item >= 0) {
+      this.details.show(item, this.context);
+    }
+  }
+
+  pick(item, step) {
+    this.change({ selected: String(item), ...(this.state.view === "sandwich" ? { zoom: "" } : {}) }, step);
+    this.table.select(item, true);
+    byId("live").textContent = this.items.label(item);
+  }
+
+  openSandwich(item) {
+    this.change({ view: "sandwich", selected: String(item), zoom: "" });
+  }
+
+  zoomTo(graph, box, step) {
+    if (graph.zoomed === box) {
+      if (box === 0) graph.zoom(0);
+      return;
+    }
+    graph.zoom(box);
+    this.state.zoom = box === 0 ? "" : this.zoomWord(graph, box);
+    this.state.keep(step);
+    this.showCrumbs();
+  }
+
+  // A box in the address: by its node where the tree is the profile's, else by its path.
+  zoomWord(graph, box) {
+    const which = graph === this.callers ? "c" : "";
+    if (this.state.view === "flame") return `n${graph.model.node[box]}`;
+    if (this.state.view === "chart") return `t${box}`;
+    const path = graph.model.path(box);
+    return path.length > 80 ? "" : `${which}p${path.join(".")}`;
+  }
+
+  zoomBox(model, word) {
+    const match = /^c?([npt])([\d.]+)$/.exec(word);
+    if (!match || !model) return 0;
+    const [, how, rest] = match;
+    if (how === "t") return Number(rest) < model.count ? Number(rest) : 0;
+    let path = rest.split(".").map(Number);
+    if (how === "n") {
+      path = [];
+      let node = Number(rest);
+      if (!(node < this.shown.count)) return 0;
+      if (this.shown.hidden[node]) node = this.shown.up[node];
+      for (; node > 0; node = this.shown.up[node]) path.push(this.items.ofNode[node]);
+      path.reverse();
+    }
+    return Math.max(0, model.find(path));
+  }
+
+  makeModel(view) {
+    const { shown, items, state } = this;
+    const byName = state.order === "name";
+    const range = state.range?.join() ?? "";
+    if (view === "flame") {
+      return this.keep("flame", [shown, items, byName], () => modelDown(shown, items, { byName }));
+    }
+    if (view === "bottom") {
+      return this.keep("bottom", [shown, items, byName], () => modelUp(shown, items, { entries: stackEnds(shown), byName }));
+    }
+    if (view === "chart") {
+      const thread = Math.max(0, state.thread);
+      return this.keep("chart", [shown, items, thread, range], () =>
+        modelChart(shown, items, this.profile, thread, state.range));
+    }
+    const item = this.sandwiched;
+    const inputs = [shown, items, byName, item];
+    const entries = this.keep("outermost", inputs, () => outermostNodes(shown, items, item));
+    if (view === "callers") return this.keep("callers", inputs, () => modelUp(shown, items, { entries, rootItem: item, byName }));
+    return this.keep("callees", inputs, () => modelDown(shown, items, { roots: entries.nodes, rootItem: item, byName }));
+  }
+
+  // The function that the sandwich is about: the selected one, else the one with most of its own.
+  get sandwiched() {
+    if (this.selected >= 0) return this.selected;
+    const { self } = this.stats;
+    let most = 0;
+    for (let item = 1; item < self.length; item++) if (self[item] > self[most]) most = item;
+    return most;
+  }
+
+  showViews() {
+    const { state } = this;
+    const { view } = state;
+    byId("main").dataset.view = view;
+    byId("callers").hidden = view !== "sandwich";
+    byId("middle").hidden = view !== "sandwich";
+    byId("graphs").hidden = view === "table";
+    byId("tablepane").hidden = view !== "table" && view !== "sandwich";
+    const empty = this.whole === 0 && !(this.shown.before && this.shown.totalBefore[0]);
+    byId("empty").hidden = !empty || view === "table";
+    byId("empty").textContent = state.range || state.thread >= 0 ? "No samples in this range." : "No samples: the process was idle.";
+    byId("graph").setAttribute("aria-label", { flame: "Flame graph", bottom: "Bottom-up graph", sandwich: "Callees", chart: "Stacks over time" }[view] ?? "");
+    if (view === "sandwich") {
+      this.showGraph(this.callers, this.makeModel("callers"), true, state.zoom.startsWith("c") ? state.zoom : "");
+      this.showGraph(this.graph, this.makeModel("callees"), false, state.zoom.startsWith("c") ? "" : state.zoom);
+      this.showMiddle();
+    } else if (view !== "table") {
+      this.showGraph(this.graph, this.makeModel(view), !state.icicle, state.zoom);
+    }
+    if (view === "table" || view === "sandwich") this.showTable();
+    this.showCrumbs();
+  }
+
+  showGraph(graph, model, upward, zoom) {
+    const zoomed = this.zoomBox(model, zoom);
+    if (graph.model === model && graph.upward === upward && graph.items === this.items) {
+      if (graph.zoomed !== zoomed) graph.zoom(zoomed);
+      graph.draw();
+      return;
+    }
+    graph.show(model, this.items, { upward, zoomed });
+  }
+
+  showMiddle() {
+    const { stats, whole } = this;
+    const item = this.sandwiched;
+    byId("middle").replaceChildren(
+      make("b", { textContent: this.items.name(item) }),
+      make("span", { className: "dim", textContent: ` ${this.items.shortPlace(item)} ` }),
+      make("span", {
+        textContent: `self ${formatShare(stats.self[item], whole)}, total ${formatShare(stats.total[item], whole)}`,
+      }),
+    );
+  }
+
+  showTable() {
+    const { state, stats, items } = this;
+    const columns = tableColumns(this);
+    const sort = columns.find((column) => column.key === state.sort) ?? columns.find((column) => column.standard);
+    const down = !state.up === !sort.text;
+    this.table.setColumns(columns, { key: sort.key, down: sort.text ? state.up : !state.up });
+    const order = this.keep("order", [stats, items, this.matches, sort.key, down, state.view], () => {
+      const order = [];
+      for (let item = 0; item < items.count; item++) {
+        if ((!stats.total[item] && !stats.totalBefore[item]) || (this.matches && !this.matches[item])) continue;
+        order.push(item);
+      }
+      const value = sort.value;
+      const sign = (sort.text ? state.up : !state.up) ? -1 : 1;
+      return order.sort((a, b) => {
+        const [left, right] = [value(a), value(b)];
+        return left < right ? -sign : left > right ? sign : a - b;
+      });
+    });
+    this.table.show(order, this.selected);
+  }
+
+  sortBy(key) {
+    this.change(this.state.sort === key ? { up: !this.state.up } : { sort: key, up: false }, false);
+  }
+
+  showCrumbs() {
+    const graph = this.state.zoom.startsWith("c") ? this.callers : this.graph;
+    const host = byId("crumbs");
+    const { model } = graph;
+    if (this.state.view === "table" || !model || graph.zoomed === 0) {
+      host.replaceChildren();
+      return;
+    }
+    const boxes = [];
+    for (let box = graph.zoomed; ; box = model.parent[box]) {
+      boxes.unshift(box);
+      if (box === 0) break;
+    }
+    const parts = boxes.map((box, at) => {
+      const item = model.item[box];
+      const last = at === boxes.length - 1;
+      const button = make("button", { textContent: item < 0 ? "all" : this.items.name(item), title: this.items.label(item) });
+      if (last) button.setAttribute("aria-current", "true");
+      button.addEventListener("click", () => this.zoomTo(graph, box, true));
+      return button;
+    });
+    if (parts.length > 7) parts.splice(2, parts.length - 6, make("span", { textContent: "…" }));
+    const weight = model.chart
+      ? formatTime(model.total[graph.zoomed])
+      : formatShare(this.shown.before ? model.after[graph.zoomed] : model.total[graph.zoomed], this.whole);
+    host.replaceChildren(...parts, make("span", { className: "dim", textContent: weight }));
+  }
+
+  showSearch() {
+    const { state } = this;
+    if (byId("search").value !== state.query) byId("search").value = state.query;
+    byId("regexp").checked = state.regexp;
+    const sum = this.matches ? this.keep("matched", [this.shown, this.matches], () => matchedTotal(this.shown, this.items, this.matches)) : 0;
+    const count = this.matches ? this.matches.reduce((all, match, item) => all + (match && this.stats.total[item] ? 1 : 0), 0) : 0;
+    const at = this.search.at >= 0 && this.search.boxes?.length ? `, ${this.search.at + 1} of ${this.search.boxes.length}` : "";
+    this.search.report(this.pattern, formatShare(sum, this.whole), count, at);
+    byId("next").disabled = byId("previous").disabled = !count;
+    this.graph.draw();
+    this.callers.draw();
+  }
+
+  // Goes to the next or the previous match, heaviest first.
+  nextMatch(step) {
+    if (!this.matches) return;
+    if (this.state.view === "table") {
+      const { order } = this.table;
+      if (!order.length) return;
+      const at = order.indexOf(this.selected);
+      this.pick(order[(at + step + order.length) % order.length], false);
+      return;
+    }
+    const { model } = this.graph;
+    const boxes = this.keep("boxes", [model, this.matches], () => {
+      this.search.at = -1;
+      return Search.boxes(model, this.matches);
+    });
+    this.search.boxes = boxes;
+    if (!boxes.length) return;
+    this.search.at = this.search.at < 0 && step < 0 ? boxes.length - 1 : (this.search.at + step + boxes.length) % boxes.length;
+    this.graph.moveTo(boxes[this.search.at]);
+    this.showSearch();
+  }
+
+  retheme() {
+    this.themed = this.state.theme;
+    this.palette.refresh();
+    for (const graph of [this.graph, this.callers]) graph.draw();
+    this.timeline.draw();
+  }
+}

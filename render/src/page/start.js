@@ -1,0 +1,3 @@
+// Begins.
+
+new App(decodeProfile((id) => byId(id)?.textContent ?? ""));

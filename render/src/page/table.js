@@ -1,0 +1,105 @@
+// The table of functions: sortable, filtered by the search, and what a screen reader reads instead
+// of the drawing. Only rows in sight are elements.
+
+const LINE = 26;
+
+class FunctionTable {
+  constructor(host, { onPick, onOpen, onSort }) {
+    Object.assign(this, { host, onPick, onOpen, onSort });
+    this.head = host.appendChild(make("div", { className: "tablehead", role: "row" }));
+    this.body = host.appendChild(make("div", { className: "tablebody", role: "rowgroup" }));
+    this.spacer = this.body.appendChild(make("div", { className: "tablespace", role: "none" }));
+    this.rows = [];
+    this.order = [];
+    this.selected = -1;
+    this.body.addEventListener("scroll", () => this.render());
+    new ResizeObserver(() => this.render()).observe(this.body);
+    host.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  setColumns(columns, sort) {
+    this.columns = columns;
+    this.head.replaceChildren(
+      ...columns.map((column) => {
+        const sorted = sort.key === column.key;
+        const button = make("button", { textContent: column.name, title: `Sort by ${column.name.toLowerCase()}` });
+        button.addEventListener("click", () => this.onSort(column.key));
+        const direction = sort.down ? "descending" : "ascending";
+        const cell = make("div", { className: `cell ${column.className}`, role: "columnheader" }, button);
+        if (sorted) {
+          cell.setAttribute("aria-sort", direction);
+          button.append(make("span", { textContent: sort.down ? " ↓" : " ↑", ariaHidden: "true" }));
+        }
+        return cell;
+      }),
+    );
+  }
+
+  // Shows these items, in this order.
+  show(order, selected) {
+    this.order = order;
+    this.selected = selected;
+    this.host.setAttribute("aria-rowcount", order.length + 1);
+    this.spacer.style.height = `${order.length * LINE}px`;
+    this.render(true);
+  }
+
+  select(item, reveal) {
+    this.selected = item;
+    const at = this.order.indexOf(item);
+    if (reveal && at >= 0) {
+      const top = at * LINE;
+      const { scrollTop, clientHeight } = this.body;
+      if (top < scrollTop || top + LINE > scrollTop + clientHeight) this.body.scrollTop = top - clientHeight / 3;
+    }
+    this.render(true);
+  }
+
+  render(fresh) {
+    if (!this.columns) return;
+    const from = Math.max(0, Math.floor(this.body.scrollTop / LINE) - 8);
+    const to = Math.min(this.order.length, from + Math.ceil(this.body.clientHeight / LINE) + 16);
+    if (!fresh && from === this.from && to === this.to) return;
+    this.from = from;
+    this.to = to;
+    this.spacer.replaceChildren(...this.order.slice(from, to).map((item, at) => this.row(item, from + at)));
+  }
+
+  row(item, at) {
+    const row = make("div", { className: "row", role: "row" });
+    row.setAttribute("aria-rowindex", at + 2);
+    row.style.top = `${at * LINE}px`;
+    if (item === this.selected) {
+      row.classList.add("selected");
+      row.setAttribute("aria-selected", "true");
+    }
+    for (const column of this.columns) {
+      const cell = make("div", { className: `cell ${column.className}`, role: "gridcell" });
+      column.fill(cell, item);
+      row.append(cell);
+    }
+    row.addEventListener("click", () => {
+      this.select(item);
+      this.onPick(item);
+    });
+    row.addEventListener("dblclick", () => this.onOpen(item));
+    return row;
+  }
+
+  key(event) {
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15, Home: -1e9, End: 1e9 };
+    if (event.target.tagName === "BUTTON") return;
+    if (event.key === "Enter" && this.selected >= 0) {
+      this.onOpen(this.selected);
+    } else if (event.key in steps && this.order.length) {
+      const at = this.order.indexOf(this.selected);
+      const next = Math.min(Math.max(0, at + steps[event.key]), this.order.length - 1);
+      this.select(this.order[next], true);
+      this.onPick(this.order[next]);
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
