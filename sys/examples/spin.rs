@@ -54,7 +54,17 @@ fn main() {
             for (pc, count) in pcs.iter().take(20) {
                 println!("{count:8} {pc:#x}");
             }
-            println!("{outcome:#?}");
+            println!("{:?} after {} ms", outcome.end, outcome.length_ns / 1_000_000);
+            println!("{:?}", outcome.counts);
+            println!("held {:?}", outcome.pauses);
+            println!("asked {:?}", outcome.rounds);
+            println!(
+                "throttled {} starved {} late {} untracked {} refused {}",
+                outcome.throttled, outcome.starved, outcome.late_reads, outcome.untracked, outcome.refused
+            );
+            for thread in outcome.threads.iter().filter(|thread| thread.counts.wanted > 0).take(8) {
+                println!("{:?} {:?}", thread.thread, thread.counts);
+            }
         }
         Err(refusal) => println!("{pid}: {refusal} ({refusal:?})"),
     }

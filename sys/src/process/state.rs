@@ -80,6 +80,15 @@ impl Gauge {
     }
 }
 
+/// CPU time that a thread has used, in nanoseconds: exact while it does not run, else a scheduler's tick
+/// behind. `None` if it has ended, or if the kernel does not tell.
+pub fn cpu_time_ns(process: &Process, tid: u32) -> Option<u64> {
+    let file = open_at(Some(&process.dir), &format!("task/{tid}/schedstat")).ok()?;
+    let mut buffer = [0; 64];
+    let len = rustix::io::pread(&file, &mut buffer, 0).ok()?;
+    std::str::from_utf8(buffer.get(..len)?).ok()?.split(' ').next()?.parse().ok()
+}
+
 /// Before 5.11 the file takes the mutex that an exec holds while it waits for all other threads of the
 /// process to be reaped; those are reaped by us, if we trace them. `stat` takes no such lock.
 fn syscall_file_is_safe() -> bool {

@@ -24,6 +24,16 @@ impl Beat {
         self.next_ns
     }
 
+    /// The mean gap.
+    pub fn period_ns(&self) -> u64 {
+        self.period_ns
+    }
+
+    /// Begins anew at `now_ns`: what was due before is forgotten.
+    pub fn restart(&mut self, now_ns: u64) {
+        self.next_ns = now_ns + self.random() % self.period_ns;
+    }
+
     /// Passes over all ticks that are due at `now_ns` and says how many they were.
     pub fn take(&mut self, now_ns: u64) -> u64 {
         let mut due = 0;

@@ -8,9 +8,14 @@
 //! own samples.
 
 mod beat;
+mod census;
 mod engine;
 mod pauses;
+mod serve;
+mod state;
 mod table;
+mod tick;
+mod watchdog;
 
 use crate::attach::Refusal;
 use crate::memory::ProcessMemory;
@@ -21,7 +26,7 @@ use flame_core::arch::Registers;
 use flame_core::profile::{Counts, Pauses};
 use std::time::Duration;
 
-pub use engine::Control;
+pub use state::Control;
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,7 +123,8 @@ pub trait Visitor: Send {
     /// A process of the session has ended, or has become another program.
     fn process_ended(&mut self, _process: u16, _end: ProcessEnd) {}
 
-    /// Ten times a second, with no thread held.
+    /// Ten times a second, with no thread held. It must not block, for nobody else delivers the target's
+    /// signals: what writes to a terminal does so on a thread of its own.
     fn tick(&mut self, _control: &mut Control<'_>) -> Flow {
         Flow::Continue
     }
@@ -181,6 +187,8 @@ pub struct Outcome {
     /// Ticks that were lost because the thread had been held for its share already; part of
     /// `counts.lost`.
     pub throttled: u64,
+    /// Ticks at which a thread waited for a CPU that others had; part of `counts.idle`.
+    pub starved: u64,
     /// Reads that came later than 20 ms into a stop, and were refused.
     pub late_reads: u64,
     /// Threads that were not followed because there were too many, or no more files could be opened.

@@ -34,6 +34,12 @@ pub(super) struct Thread {
     pub counted: bool,
     /// When it was asked to stop.
     pub asked_ns: u64,
+    /// Ticks that came while it had been asked already.
+    pub missed: u64,
+    /// CPU time it had used at the first of them.
+    pub missed_from_ns: Option<u64>,
+    /// Ticks that it waited for a CPU.
+    pub starved: u64,
     pub refusals: u32,
     pub budget: Budget,
     pub from_us: u64,
@@ -45,6 +51,27 @@ impl Thread {
     /// Traced, in any way.
     pub fn is_seized(&self) -> bool {
         matches!(self.state, State::Running | State::Asked | State::Listening)
+    }
+
+    /// Ticks came while it had been asked and had not stopped yet. `cpu_ns`: CPU time it has used so far.
+    pub fn miss(&mut self, ticks: u64, cpu_ns: impl FnOnce() -> Option<u64>) {
+        if self.missed == 0 {
+            self.missed_from_ns = cpu_ns();
+        }
+        self.missed += ticks;
+        self.counts.wanted += ticks;
+    }
+
+    /// It has stopped at last, or will not. While it had not, it executed nothing of its own: either it
+    /// waited for a CPU, and those ticks are idle, or it was in the kernel all the time, and they are lost.
+    /// The CPU time it used tells.
+    pub fn settle(&mut self, cpu_ns: Option<u64>, period_ns: u64) {
+        let missed = std::mem::take(&mut self.missed);
+        let used = self.missed_from_ns.take().zip(cpu_ns).map(|(before, now)| now.saturating_sub(before));
+        let ran = used.map_or(missed, |used| (used / period_ns.max(1)).min(missed));
+        self.counts.lost += ran;
+        self.counts.idle += missed - ran;
+        self.starved += missed - ran;
     }
 }
 
@@ -68,6 +95,9 @@ impl Table {
             gauge: Some(gauge),
             counted: false,
             asked_ns: 0,
+            missed: 0,
+            missed_from_ns: None,
+            starved: 0,
             refusals: 0,
             budget: Budget::default(),
             from_us: now_us,
@@ -140,6 +170,21 @@ mod tests {
         }
         let bound = 500_000_000 + 3_000_000;
         assert!(held <= bound && held > bound - 10_000_000, "{held}");
+    }
+
+    #[test]
+    fn a_thread_that_got_no_cpu_was_idle_and_one_that_stayed_in_the_kernel_is_lost() {
+        let process = crate::process::Process::open(std::process::id()).unwrap();
+        let mut table = Table::default();
+        table.add(0, 7, Gauge::open(&process, process.pid()).unwrap(), 0).unwrap();
+        let thread = table.find(7).unwrap();
+        thread.miss(2, || Some(5_000));
+        thread.miss(3, || unreachable!());
+        thread.settle(Some(7_500), 1000);
+        assert_eq!((thread.counts.wanted, thread.counts.lost, thread.counts.idle), (5, 2, 3));
+        thread.miss(4, || None);
+        thread.settle(Some(1), 1000);
+        assert_eq!((thread.counts.wanted, thread.counts.lost, thread.starved), (9, 6, 3));
     }
 
     #[test]

@@ -1,0 +1,169 @@
+//! Which processes and threads there are: found, followed, ended.
+
+use super::engine::Hand;
+use super::state::Control;
+use super::table::{State, Thread};
+use super::{Flow, ProcessEnd, Visitor};
+use crate::attach::{self, Refusal};
+use crate::process::Gauge;
+use crate::tracer::Seized;
+use crate::{Errno, clock};
+
+/// Without a sign of change the list of threads is read again after this many looks.
+const RESCAN: u32 = 10;
+
+impl Hand<'_> {
+    /// Begins with a process: its first thread is traced from now on, the others once they run.
+    pub fn attach(&mut self, number: u16, visitor: &mut dyn Visitor) -> Result<(), Refusal> {
+        let target = &self.session.targets[usize::from(number)];
+        if target.ended.is_some() {
+            return Ok(());
+        }
+        let pid = target.process.pid();
+        let seized = Seized::seize(pid).map_err(|errno| attach::refused(&target.process, errno));
+        let seized = match seized {
+            Ok(seized) => seized,
+            Err(refusal) => {
+                self.end_process(number, ProcessEnd::Gone, visitor);
+                return Err(refusal);
+            }
+        };
+        self.rescan(number, visitor);
+        let session = &mut *self.session;
+        if let Some(thread) = session.table.find(pid) {
+            if thread.state == State::Loose {
+                thread.state = State::Running;
+                thread.counted = true;
+            }
+            // Kept even if the thread is not sampled: it is by the first thread that a process' end and
+            // exec are told.
+            let index = usize::from(thread.key.index);
+            self.keep(index, seized);
+        }
+        Ok(())
+    }
+
+    pub fn keep(&mut self, index: usize, seized: Seized) {
+        if self.seized.len() <= index {
+            self.seized.resize_with(index + 1, || None);
+        }
+        self.traced += u32::from(self.seized[index].replace(seized).is_none());
+    }
+
+    pub fn let_go(&mut self, index: usize) {
+        if self.seized.get_mut(index).and_then(Option::take).is_some() {
+            self.traced -= 1;
+        }
+    }
+
+    pub fn housekeeping(&mut self, visitor: &mut dyn Visitor) -> Flow {
+        for number in 0..self.session.targets.len() as u16 {
+            self.look_after(number, visitor);
+        }
+        let mut control = Control { session: self.session, added: Vec::new() };
+        let flow = visitor.tick(&mut control);
+        for number in control.added {
+            // How it failed is of no interest: it was one of many that come and go.
+            let _ = self.attach(number, visitor);
+        }
+        flow
+    }
+
+    pub fn look_after(&mut self, number: u16, visitor: &mut dyn Visitor) {
+        let target = &mut self.session.targets[usize::from(number)];
+        if target.ended.is_some() {
+            return;
+        }
+        let links = target.tasks.as_ref().and_then(|tasks| rustix::fs::fstat(tasks).ok());
+        let links = links.map_or(0, |stat| u128::from(stat.st_nlink));
+        target.looks += 1;
+        let rescan = links != target.links || target.looks.is_multiple_of(RESCAN);
+        target.links = links;
+        // A read from the memory of a program that is gone gives nothing, where one from a bad address
+        // of a living one is an error.
+        let program = target.program.as_ref();
+        let gone = program.is_some_and(|file| rustix::io::pread(file, &mut [0], 0) == Ok(0));
+        target.program_gone = if gone { target.program_gone + 1 } else { 0 };
+        // Once can be an exit that is under way.
+        let replaced = target.program_gone > 1;
+        let ended = (replaced || rescan) && target.process.has_ended();
+        if ended && self.session.table.threads.iter().all(|t| t.key.process != number || !t.is_seized()) {
+            self.end_process(number, ProcessEnd::Gone, visitor);
+        } else if replaced && !ended {
+            self.end_process(number, ProcessEnd::Exec, visitor);
+        } else if rescan {
+            self.rescan(number, visitor);
+        }
+    }
+
+    /// Finds threads that are new and those that are gone.
+    pub fn rescan(&mut self, number: u16, visitor: &mut dyn Visitor) {
+        let session = &mut *self.session;
+        let now_us = session.us(clock::monotonic_ns());
+        let target = &session.targets[usize::from(number)];
+        let mut tids = std::mem::take(&mut session.tids);
+        if target.process.threads(&mut tids).is_ok() {
+            for tid in &tids {
+                if session.table.knows(*tid) {
+                    continue;
+                }
+                let gauge = match Gauge::open(&target.process, *tid) {
+                    Ok(gauge) => gauge,
+                    Err(Errno::NOENT | Errno::SRCH) => continue,
+                    Err(_) => {
+                        session.table.untracked += 1;
+                        continue;
+                    }
+                };
+                let Some(key) = session.table.add(number, *tid, gauge, now_us) else {
+                    session.table.untracked += 1;
+                    continue;
+                };
+                let wanted = visitor.started(key);
+                let wall = session.options.wall;
+                if let Some(thread) = session.table.find(*tid) {
+                    thread.counted = wall;
+                    if !wanted {
+                        thread.state = State::Dismissed;
+                        thread.gauge = None;
+                    }
+                }
+            }
+            for thread in &mut session.table.threads {
+                let gone = thread.key.process == number
+                    && thread.state != State::Ended
+                    && tids.binary_search(&thread.key.tid).is_err();
+                if gone {
+                    end_thread(thread, now_us, visitor);
+                }
+            }
+        }
+        session.tids = tids;
+    }
+
+    pub fn end_process(&mut self, number: u16, end: ProcessEnd, visitor: &mut dyn Visitor) {
+        let session = &mut *self.session;
+        let now_us = session.us(clock::monotonic_ns());
+        for thread in &mut session.table.threads {
+            if thread.key.process == number && thread.state != State::Ended {
+                end_thread(thread, now_us, visitor);
+            }
+        }
+        let target = &mut session.targets[usize::from(number)];
+        if target.ended.is_none() {
+            target.ended = Some(end);
+            visitor.process_ended(number, end);
+        }
+    }
+}
+
+pub(super) fn end_thread(thread: &mut Thread, now_us: u64, visitor: &mut dyn Visitor) {
+    if thread.state == State::Asked {
+        thread.counts.lost += 1;
+        thread.settle(None, 1);
+    }
+    thread.state = State::Ended;
+    thread.until_us = Some(now_us);
+    thread.gauge = None;
+    visitor.ended(thread.key);
+}

@@ -1,0 +1,123 @@
+//! What happens to traced threads, served the moment it is reported.
+
+use super::census::end_thread;
+use super::engine::Hand;
+use super::table::State;
+use super::{ProcessEnd, Verdict, Visitor};
+use crate::process::cpu_time_ns;
+use crate::tracer::{self, Event, Stop, Why};
+use crate::{arch, clock};
+
+/// No stop lasts longer: what is not read by then fails.
+const LONGEST_STOP_NS: u64 = 20_000_000;
+
+impl Hand<'_> {
+    /// Serves all that has happened to traced threads. `woke_ns`: since when that can be.
+    pub fn serve(&mut self, visitor: &mut dyn Visitor, woke_ns: u64) {
+        // One event for each traced thread at most came before this; what comes after is signalled anew.
+        for _ in 0..self.traced {
+            match tracer::next_event() {
+                None => return,
+                Some(Event::Stopped(stop)) => self.stopped(stop, visitor, woke_ns),
+                Some(Event::Ended(tid, exit)) => self.ended(tid, exit, visitor),
+            }
+        }
+    }
+
+    fn stopped(&mut self, stop: Stop, visitor: &mut dyn Visitor, woke_ns: u64) {
+        let session = &mut *self.session;
+        let Some(thread) = session.table.find(stop.tid()) else { return stop.resume() };
+        let asked = thread.state == State::Asked;
+        match stop.why() {
+            Why::Exec => {
+                let process = thread.key.process;
+                stop.detach();
+                self.end_process(process, ProcessEnd::Exec, visitor);
+            }
+            Why::Group(_) => {
+                if asked {
+                    thread.counts.idle += 1;
+                    let process = &session.targets[usize::from(thread.key.process)].process;
+                    thread.settle(cpu_time_ns(process, thread.key.tid), session.beat.period_ns());
+                }
+                if thread.is_seized() {
+                    thread.state = State::Listening;
+                }
+                stop.resume();
+            }
+            _ if asked => {
+                let index = usize::from(thread.key.index);
+                self.sample(index, stop, visitor, woke_ns);
+            }
+            _ => {
+                if thread.state == State::Listening {
+                    thread.state = State::Running;
+                }
+                stop.resume();
+            }
+        }
+    }
+
+    /// The answer to a request has come: the thread stands and is read.
+    fn sample(&mut self, index: usize, stop: Stop, visitor: &mut dyn Visitor, woke_ns: u64) {
+        let session = &mut *self.session;
+        let thread = &mut session.table.threads[index];
+        let memory = &session.targets[usize::from(thread.key.process)].memory;
+        let from_ns = woke_ns.max(thread.asked_ns);
+        memory.until(from_ns + LONGEST_STOP_NS);
+        // `None`: it had been asleep.
+        let verdict = match stop.registers() {
+            Err(_) => Some(Verdict::Lost),
+            Ok(registers) if arch::interrupted(&registers, memory) => None,
+            Ok(registers) => Some(visitor.held(thread.key, &registers, memory)),
+        };
+        let why = stop.why();
+        if verdict == Some(Verdict::NotWanted) {
+            stop.detach();
+            thread.state = State::Dismissed;
+        } else {
+            stop.resume();
+            thread.state = State::Running;
+        }
+        let now = clock::monotonic_ns();
+        memory.until(u64::MAX);
+        let held_ns = now.saturating_sub(from_ns);
+        session.pauses.add(held_ns);
+        session.rounds.add(now.saturating_sub(thread.asked_ns));
+        thread.budget.spend(held_ns);
+        match verdict {
+            Some(Verdict::Sampled) => thread.counts.taken += 1,
+            Some(Verdict::Lost) => thread.counts.lost += 1,
+            Some(Verdict::NotWanted) => thread.counts.wanted -= 1,
+            None => {
+                thread.counts.idle += 1;
+                // A signal had woken it, not we.
+                thread.counts.disturbed += u64::from(why == Why::Interrupted);
+            }
+        }
+        if thread.missed > 0 {
+            let process = &session.targets[usize::from(thread.key.process)].process;
+            thread.settle(cpu_time_ns(process, thread.key.tid), session.beat.period_ns());
+        }
+        let key = thread.key;
+        if thread.state == State::Dismissed {
+            thread.gauge = None;
+            self.let_go(index);
+        }
+        if verdict.is_some() {
+            visitor.released(key, self.session.us(from_ns));
+        }
+    }
+
+    fn ended(&mut self, tid: u32, exit: tracer::Exit, visitor: &mut dyn Visitor) {
+        let session = &mut *self.session;
+        let now_us = session.us(clock::monotonic_ns());
+        let Some(thread) = session.table.find(tid) else { return };
+        let key = thread.key;
+        end_thread(thread, now_us, visitor);
+        self.let_go(usize::from(key.index));
+        if self.session.targets[usize::from(key.process)].process.pid() == tid {
+            self.end_process(key.process, ProcessEnd::Exit(exit), visitor);
+        }
+    }
+}

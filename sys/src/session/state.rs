@@ -1,0 +1,161 @@
+//! What a session knows and counts, apart from the tracing itself.
+
+use super::beat::Beat;
+use super::pauses::Histogram;
+use super::table::{State, Table};
+use super::{End, Options, Outcome, ProcessEnd};
+use crate::attach::Refusal;
+use crate::memory::ProcessMemory;
+use crate::process::{Process, cpu_time_ns};
+use crate::{Errno, clock};
+use flame_core::profile::Counts;
+use std::os::fd::OwnedFd;
+
+/// Processes of one session.
+const PROCESSES: usize = 1024;
+
+/// Between looks at what changes slowly.
+pub(super) const HOUSEKEEPING_NS: u64 = 100_000_000;
+
+/// A process of the session.
+pub(super) struct Target {
+    pub process: Process,
+    pub memory: ProcessMemory,
+    /// `/proc/PID/mem` of the program it was: reads nothing once that is gone.
+    pub program: Option<OwnedFd>,
+    pub program_gone: u32,
+    pub tasks: Option<OwnedFd>,
+    pub links: u128,
+    pub looks: u32,
+    pub cpu_ns: u64,
+    pub ended: Option<ProcessEnd>,
+}
+
+/// What outlives a suspension.
+pub(super) struct Session {
+    pub options: Options,
+    pub started_ns: u64,
+    pub end_ns: u64,
+    pub beat: Beat,
+    pub housekeeping_ns: u64,
+    pub targets: Vec<Target>,
+    pub table: Table,
+    pub pauses: Histogram,
+    pub rounds: Histogram,
+    pub throttled: u64,
+    pub refused: u64,
+    pub tids: Vec<u32>,
+}
+
+impl Session {
+    pub fn new(options: Options) -> Self {
+        let now = clock::monotonic_ns();
+        let length = u64::try_from(options.duration.as_nanos()).unwrap_or(u64::MAX);
+        Session {
+            options,
+            started_ns: now,
+            end_ns: now.saturating_add(length),
+            beat: Beat::new(options.rate_hz, now, now ^ u64::from(std::process::id()) << 32),
+            housekeeping_ns: now + HOUSEKEEPING_NS,
+            targets: Vec::new(),
+            table: Table::default(),
+            pauses: Histogram::default(),
+            rounds: Histogram::default(),
+            throttled: 0,
+            refused: 0,
+            tids: Vec::new(),
+        }
+    }
+
+    pub fn us(&self, ns: u64) -> u64 {
+        ns.saturating_sub(self.started_ns) / 1000
+    }
+
+    pub fn add(&mut self, process: Process) -> Result<u16, Refusal> {
+        if self.targets.len() >= PROCESSES {
+            return Err(Refusal::Failed { doing: "follow so many processes", errno: Errno::NOSPC });
+        }
+        let number = self.targets.len() as u16;
+        self.targets.push(Target {
+            memory: ProcessMemory::new(process.pid()),
+            program: process.file("mem").ok(),
+            program_gone: 0,
+            tasks: process.file("task").ok(),
+            links: 0,
+            looks: 0,
+            cpu_ns: 0,
+            ended: None,
+            process,
+        });
+        Ok(number)
+    }
+
+    /// After the tracing thread's end.
+    pub fn forget_traces(&mut self) {
+        for thread in &mut self.table.threads {
+            if thread.state == State::Asked {
+                thread.counts.lost += 1;
+                let process = &self.targets[usize::from(thread.key.process)].process;
+                thread.settle(cpu_time_ns(process, thread.key.tid), self.beat.period_ns());
+            }
+            if thread.is_seized() {
+                thread.state = State::Loose;
+            }
+        }
+    }
+
+    pub fn outcome(self, end: End) -> Outcome {
+        let length_ns = clock::monotonic_ns().saturating_sub(self.started_ns);
+        let threads = self.table.reports();
+        let mut counts = Counts::default();
+        let mut observed_us = 0;
+        for report in &threads {
+            counts.wanted += report.counts.wanted;
+            counts.taken += report.counts.taken;
+            counts.idle += report.counts.idle;
+            counts.lost += report.counts.lost;
+            counts.disturbed += report.counts.disturbed;
+            if report.counts.wanted > 0 {
+                observed_us += report.until_us.unwrap_or(length_ns / 1000).saturating_sub(report.from_us);
+            }
+        }
+        Outcome {
+            end,
+            length_ns,
+            counts,
+            pauses: self.pauses.pauses(observed_us * 1000),
+            rounds: self.rounds.pauses(observed_us * 1000),
+            throttled: self.throttled,
+            starved: self.table.threads.iter().map(|thread| thread.starved).sum(),
+            late_reads: self.targets.iter().map(|target| target.memory.late()).sum(),
+            untracked: self.table.untracked,
+            refused: self.refused,
+            threads,
+        }
+    }
+}
+
+/// What a visitor can do between ticks.
+pub struct Control<'a> {
+    pub(super) session: &'a mut Session,
+    pub(super) added: Vec<u16>,
+}
+
+impl Control<'_> {
+    /// Microseconds since the session's start.
+    pub fn at_us(&self) -> u64 {
+        self.session.us(clock::monotonic_ns())
+    }
+
+    /// Counts of one thread so far.
+    pub fn counts(&self, index: u16) -> Counts {
+        self.session.table.threads.get(usize::from(index)).map_or(Counts::default(), |thread| thread.counts)
+    }
+
+    /// Samples one more process from now on, and gives its number.
+    pub fn add(&mut self, process: Process) -> Result<u16, Refusal> {
+        let number = self.session.add(process)?;
+        self.added.push(number);
+        Ok(number)
+    }
+}
