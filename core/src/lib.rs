@@ -18,5 +18,6 @@ pub mod maps;
 pub mod memory;
 pub mod profile;
 pub mod sample;
+pub mod symbols;
 pub mod unwind;
 pub mod v8;

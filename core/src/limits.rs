@@ -63,6 +63,7 @@ pub const UNWIND_SCANNED_ENTRIES: usize = 4096;
 
 /// Operations of one DWARF expression. The longest that compilers and C libraries write have 10.
 pub const UNWIND_EXPRESSION_STEPS: u32 = 64;
+
 /// Embedded builtins of one V8: 14.6 has about 2,400.
 pub const BUILTINS: usize = 8192;
 
@@ -98,3 +99,17 @@ pub const PLACE_FRAMES: usize = 1 << 16;
 
 /// Bytes of one source position table that are read in a stop.
 pub const POSITION_TABLE_BYTES: usize = 256 << 10;
+
+/// Bytes of a mangled name that is made readable. The demanglers' work and stack depth grow with it.
+pub const MANGLED_BYTES: usize = 4096;
+
+/// Visits of addresses by symbols in one pass. Symbols hardly overlap, so a real pass needs one or
+/// two visits for each address.
+pub const SYMBOL_VISITS: usize = 1 << 22;
+
+/// Depth of nesting of a mangled name. V8's compiler has names of more than 96. It takes less than
+/// 1 MiB of stack; code that is not optimized needs several times as much for each level.
+pub const DEMANGLE_DEPTH: u32 = if cfg!(debug_assertions) { 80 } else { 192 };
+
+/// Pieces of text that one demangling may produce, written or left out.
+pub const DEMANGLE_WRITES: u32 = 1 << 17;

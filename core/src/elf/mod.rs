@@ -6,6 +6,8 @@
 //! [`Elf`] of a 150 MB file costs a few reads.
 
 mod dynamic;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod note;
 pub(crate) mod read;
 mod section;

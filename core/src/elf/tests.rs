@@ -3,6 +3,7 @@ extern crate std;
 use alloc::vec::Vec;
 use proptest::prelude::*;
 
+use super::fixture::{DATA, Hash, NewSymbol, TEXT, TEXT_SIZE, file};
 use super::*;
 
 /// This test's own executable: a real file with symbols.
@@ -99,6 +100,90 @@ fn what_is_no_readable_file_is_named() {
     bytes[4] = 2;
     bytes[18] = 21;
     assert_eq!(parse(&bytes), Some(ElfError::Machine(21)));
+}
+
+fn constants() -> Vec<NewSymbol> {
+    let mut symbols = Vec::new();
+    for (name, value, info, section) in [
+        ("imported", 0, 0x12, 0),
+        ("v8dbg_SmiTag", DATA, 0x11, 2),
+        ("v8dbg_Negative", DATA + 4, 0x11, 2),
+        ("v8dbg_InBss", DATA + 8, 0x11, 2),
+        ("other", TEXT, 0x12, 1),
+    ] {
+        symbols.push(NewSymbol { name: name.into(), value, size: 4, info, section });
+    }
+    symbols
+}
+
+#[test]
+fn a_symbol_is_found_by_each_kind_of_hash_and_without() {
+    for hash in [Hash::None, Hash::Sysv, Hash::Gnu] {
+        let bytes = file(&constants(), hash, &[]);
+        let elf = Elf::parse(&bytes).unwrap();
+        let value = |name: &[u8]| elf.symbol(name).and_then(|symbol| elf.int_at(symbol.value));
+        assert_eq!(value(b"v8dbg_SmiTag"), Some(7), "{hash:?}");
+        assert_eq!(value(b"v8dbg_Negative"), Some(-9), "{hash:?}");
+        assert_eq!(value(b"v8dbg_InBss"), Some(0), "{hash:?}");
+        assert!(elf.symbol(b"v8dbg_Smi").is_none(), "{hash:?}");
+        assert!(elf.symbol(b"imported").is_none(), "{hash:?}: it is another file's");
+        assert_eq!(elf.for_each_symbol_with_prefix(b"v8dbg_", |_| {}), 3, "{hash:?}");
+        if hash != Hash::None {
+            assert_eq!(elf.dynamic_symbols().len(), 6, "{hash:?}");
+        }
+    }
+}
+
+#[test]
+fn what_only_the_symbol_table_has_is_found_in_one_pass() {
+    let bytes = file(&constants()[..2], Hash::Gnu, &constants()[2..]);
+    let elf = Elf::parse(&bytes).unwrap();
+    let found = elf.find(&[b"v8dbg_SmiTag", b"v8dbg_Negative", b"missing", b"other"]);
+    assert_eq!(
+        found.map(|symbol| symbol.map(|symbol| symbol.value)),
+        [Some(DATA), Some(DATA + 4), None, Some(TEXT)]
+    );
+    let stripped = file(&[], Hash::Gnu, &constants());
+    let elf = Elf::parse(&stripped).unwrap();
+    let mut names = Vec::new();
+    elf.for_each_symbol_with_prefix(b"v8dbg_", |symbol| names.push(symbol.name()));
+    assert_eq!(names, [&b"v8dbg_SmiTag"[..], b"v8dbg_Negative", b"v8dbg_InBss"]);
+}
+
+#[test]
+fn a_place_of_the_file_that_two_segments_map_is_code_first() {
+    let mut bytes = file(&[], Hash::None, &[]);
+    let headers = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+    // The first segment becomes data that covers the whole file; the second is made code.
+    bytes[headers + 4] = 4;
+    bytes[headers + 32..headers + 40].copy_from_slice(&0x2000_u64.to_le_bytes());
+    bytes[headers + 56 + 4] = 5;
+    let elf = Elf::parse(&bytes).unwrap();
+    let offset = elf.loads().nth(1).unwrap().offset;
+    assert_eq!(elf.vaddr_of(offset), Some(DATA));
+    assert_eq!(elf.vaddr_of(64), Some(TEXT));
+    assert_eq!(elf.vaddr_of(u64::MAX), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_small_file_with_changed_bytes_does_no_harm(
+        hash in prop_oneof![Just(Hash::None), Just(Hash::Sysv), Just(Hash::Gnu)],
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..30),
+    ) {
+        let mut bytes = file(&constants(), hash, &constants());
+        for (at, byte) in changes {
+            // Not in the code: nothing reads it.
+            let at = at.index(bytes.len() - TEXT_SIZE as usize);
+            bytes[if at < 64 { at } else { at + TEXT_SIZE as usize }] = byte;
+        }
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        if let Ok(elf) = Elf::parse(&bytes) {
+            read_everything(&elf);
+        }
+    }
 }
 
 proptest! {
