@@ -14,7 +14,7 @@ use std::{
 use crate::{
     binary::node_flame,
     process::{Target, command, run},
-    stacks,
+    stacks::{self, Stack},
     tiers::Tier,
     verdict::{Lines, Tally},
     version::Version,
@@ -86,7 +86,7 @@ pub fn cells(versions: &[Version], workloads: &[&str], tiers: &[Tier]) -> Result
     Ok(cells)
 }
 
-/// Runs one cell.
+/// Runs one cell and judges its stacks.
 ///
 /// # Errors
 /// Why there is no profile: what the target or node-flame said instead.
@@ -95,6 +95,22 @@ pub fn cells(versions: &[Version], workloads: &[&str], tiers: &[Tier]) -> Result
 /// When the Node build is missing from the cache.
 pub fn measure(cell: &Cell, options: Options) -> Result<Outcome, String> {
     let workload = Workload::load(&cell.workload, cell.version)?;
+    let (stacks, report) = sample(cell, &workload, options)?;
+    Ok(Outcome {
+        tally: Tally::of_stacks(&workload, &stacks),
+        lines: options.lines.then(|| Lines::of_stacks(&workload, &stacks)),
+        report,
+    })
+}
+
+/// Runs one cell; gives the sampled stacks and what node-flame reported.
+///
+/// # Errors
+/// Why there is no profile: what the target or node-flame said instead.
+///
+/// # Panics
+/// When the Node build is missing from the cache.
+pub fn sample(cell: &Cell, workload: &Workload, options: Options) -> Result<(Vec<Stack>, String), String> {
     let mut target = Target::start(cell.version, cell.tier, &workload.path)?;
     thread::sleep(Duration::from_secs_f64(options.warm_up));
     let (pid, seconds, rate) =
@@ -111,12 +127,7 @@ pub fn measure(cell: &Cell, options: Options) -> Result<Outcome, String> {
     if !target.alive() {
         return Err(format!("the target ended\n{}", ended.stderr.trim_end()));
     }
-    let stacks = stacks::folded(&ended.stdout)?;
-    Ok(Outcome {
-        tally: Tally::of_stacks(&workload, &stacks),
-        lines: options.lines.then(|| Lines::of_stacks(&workload, &stacks)),
-        report: ended.stderr,
-    })
+    Ok((stacks::folded(&ended.stdout)?, ended.stderr))
 }
 
 /// Runs all cells, `at_once` at a time, and hands each to `done` as it ends; in the end, all in order.
