@@ -14,6 +14,7 @@ pub mod memory;
 pub mod process;
 pub mod session;
 pub mod signals;
+pub mod spawn;
 pub mod tracer;
 
 pub use rustix::io::Errno;

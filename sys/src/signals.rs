@@ -13,7 +13,13 @@ const TAKEN: [i32; 6] =
 /// been taken acts when the guard goes.
 pub struct Blocked {
     taken: libc::sigset_t,
-    before: libc::sigset_t,
+    before: Before,
+}
+
+/// How signals were handled before.
+#[derive(Clone, Copy)]
+pub(crate) struct Before {
+    mask: libc::sigset_t,
     child: libc::sigaction,
 }
 
@@ -33,14 +39,14 @@ impl Blocked {
         // SAFETY: plain data for which zero is a value; the calls write to locals that live here, with
         // valid signal numbers, and install no handler.
         unsafe {
-            let mut before: libc::sigset_t = std::mem::zeroed();
+            let mut mask: libc::sigset_t = std::mem::zeroed();
             let mut child: libc::sigaction = std::mem::zeroed();
             let mut default: libc::sigaction = std::mem::zeroed();
             default.sa_sigaction = libc::SIG_DFL;
             libc::sigaction(libc::SIGCHLD, &default, &mut child);
             let taken = taken();
-            libc::pthread_sigmask(libc::SIG_BLOCK, &taken, &mut before);
-            Blocked { taken, before, child }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &taken, &mut mask);
+            Blocked { taken, before: Before { mask, child } }
         }
     }
 
@@ -59,13 +65,18 @@ impl Blocked {
         }
     }
 
-    /// Puts back what was before, in a child that is about to exec. Only calls that are safe after a
-    /// fork.
+    pub(crate) fn before(&self) -> Before {
+        self.before
+    }
+}
+
+impl Before {
+    /// Puts it back. Makes only calls that are safe between fork and exec.
     pub(crate) fn restore(&self) {
         // SAFETY: restores values that these same calls gave.
         unsafe {
             libc::sigaction(libc::SIGCHLD, &self.child, std::ptr::null_mut());
-            libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut());
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.mask, std::ptr::null_mut());
         }
     }
 }
@@ -78,7 +89,7 @@ impl Default for Blocked {
 
 impl Drop for Blocked {
     fn drop(&mut self) {
-        self.restore();
+        self.before.restore();
     }
 }
 

@@ -116,7 +116,11 @@ impl Hand<'_> {
         let key = thread.key;
         end_thread(thread, now_us, visitor);
         self.let_go(usize::from(key.index));
-        if self.session.targets[usize::from(key.process)].process.pid() == tid {
+        let target = &self.session.targets[usize::from(key.process)];
+        if target.process.pid() == tid {
+            if target.is_ours {
+                crate::spawn::reaped(tid, exit);
+            }
             self.end_process(key.process, ProcessEnd::Exit(exit), visitor);
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Target {
     /// `/proc/PID/mem` of the program it was: reads nothing once that is gone.
     pub program: Option<OwnedFd>,
     pub program_gone: u32,
+    /// node-flame started it itself.
+    pub is_ours: bool,
     pub tasks: Option<OwnedFd>,
     pub links: u128,
     pub looks: u32,
@@ -80,6 +82,7 @@ impl Session {
             memory: ProcessMemory::new(process.pid()),
             program: process.file("mem").ok(),
             program_gone: 0,
+            is_ours: process.stat().ok().flatten().is_some_and(|stat| stat.parent == std::process::id()),
             tasks: process.file("task").ok(),
             links: 0,
             looks: 0,
