@@ -30,6 +30,14 @@ fn main() {
         found.map(|symbol| symbol.map(|symbol| symbol.value)),
         start.elapsed()
     );
+    for candidate in flame_core::symbols::debug_file::candidates(&elf, path.as_bytes()) {
+        let candidate = String::from_utf8_lossy(&candidate).into_owned();
+        let belongs = std::fs::read(&candidate).ok().map(|bytes| {
+            let debug = Elf::parse(&bytes);
+            debug.map(|debug| flame_core::symbols::debug_file::belongs_to(&debug, &elf))
+        });
+        println!("debug file {candidate}: {belongs:?}");
+    }
     println!(
         "{} dynamic, {} in .symtab, build-id {:02x?}, soname {:?}",
         elf.dynamic_symbols().len(),
