@@ -113,3 +113,8 @@ pub const DEMANGLE_DEPTH: u32 = if cfg!(debug_assertions) { 80 } else { 192 };
 
 /// Pieces of text that one demangling may produce, written or left out.
 pub const DEMANGLE_WRITES: u32 = 1 << 17;
+/// Objects of one kind whose identity one stop believed and that are compared afterwards.
+pub const WITNESSES: usize = 1 << 11;
+
+/// Places in compiled code of which it is known whether the frame stands there.
+pub const CODE_EDGES: usize = 1 << 12;

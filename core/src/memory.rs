@@ -19,7 +19,7 @@ impl fmt::Display for Fault {
 impl core::error::Error for Fault {}
 
 /// One range of a batched read: where from, how much, and where its bytes go in the shared buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// First address in the target.
     pub address: u64,

@@ -1,15 +1,18 @@
 //! Code objects met so far, found again by a pc without a scan.
 //!
-//! Code moves and dies with garbage collection: an entry is used only after its object was read again
-//! and is the same.
+//! Code moves and dies, but only in a full garbage collection. So an entry is used at once, and its
+//! object is compared with the target after the thread runs again ([`Codes::verify`]).
 
 use super::raw::FunctionId;
-use crate::limits::{CODE_MAPS, CODES};
+use crate::arch::Edge;
+use crate::limits::{CODE_EDGES, CODE_MAPS, CODES, WITNESSES};
 use crate::memory::Memory;
+use crate::profile::pool::hash;
 use crate::v8::Heap;
 use crate::v8::code::{Code, CodeMaps, EveryMap};
 use crate::v8::heap::Decode;
-use crate::v8::layout::Placement;
+use crate::v8::layout::{CodeKind, Placement};
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// A code object's number: one that was compiled anew, or moved, has another.
@@ -23,10 +26,13 @@ pub struct KnownCode {
     pub code: Code,
     /// Its number.
     pub id: CodeId,
-    /// The function whose frames it has: from its deoptimization data, or learned from a frame.
+    /// The SharedFunctionInfo that optimized code was compiled for, tagged.
+    pub shared: Option<u64>,
+    /// The function whose frames it has, learned from a frame.
     pub owner: Option<FunctionId>,
     /// Object at whose start its map stands.
     holder: u64,
+    used: u32,
 }
 
 /// Code objects by their instructions' addresses.
@@ -34,6 +40,10 @@ pub struct Codes {
     /// Sorted by the instructions' start; none overlap.
     known: Vec<KnownCode>,
     maps: KnownMaps,
+    edges: Vec<Option<(CodeId, u32, Edge)>>,
+    /// Starts of the code objects used in this stop.
+    witnesses: Vec<u64>,
+    stop: u32,
     next: u32,
     flushes: u64,
     missing: u64,
@@ -44,6 +54,9 @@ impl Default for Codes {
         Codes {
             known: Vec::with_capacity(CODES),
             maps: KnownMaps { words: Vec::with_capacity(CODE_MAPS), may_learn: true },
+            edges: vec![None; CODE_EDGES],
+            witnesses: Vec::with_capacity(WITNESSES),
+            stop: 0,
             next: 0,
             flushes: 0,
             missing: 0,
@@ -74,25 +87,34 @@ impl CodeMaps for KnownMaps {
     }
 }
 
+/// Bytes before a pc in which an unknown map is looked for once others are known.
+const FIRST_LOOK: u64 = 16 << 10;
+
 impl Codes {
+    /// Begins a stop: what was confirmed in an earlier one is a guess again.
+    pub fn begin(&mut self) {
+        self.stop = self.stop.wrapping_add(1);
+        self.witnesses.clear();
+    }
+
     /// The code object whose instructions contain `pc`. The scan for one that is not known goes no
     /// lower than `lowest`.
     pub fn find<M: Memory>(&mut self, heap: &Heap<'_, M>, pc: u64, lowest: u64) -> Result<KnownCode, Decode> {
         let after = self.known.partition_point(|known| known.code.start <= pc);
-        if let Some(at) = after.checked_sub(1)
-            && self.known[at].code.contains(pc)
+        if let Some(known) = after.checked_sub(1).and_then(|at| self.known.get_mut(at))
+            && known.code.contains(pc)
+            && (known.used == self.stop || self.witnesses.len() < WITNESSES)
         {
-            let known = self.known[at];
-            if self.is_unchanged(heap, &known) {
-                return Ok(known);
+            if known.used != self.stop {
+                known.used = self.stop;
+                self.witnesses.push(known.code.start);
             }
-            self.known.remove(at);
+            return Ok(*known);
         }
         self.maps.may_learn = self.maps.words.is_empty();
         let mut found = heap.code_of(pc, lowest, &mut self.maps);
         if found.is_err() && !self.maps.may_learn && self.maps.words.len() < CODE_MAPS {
-            // An isolate that was not met yet has a map of its own: rare, so looked for only where
-            // a first look in the nearest pages may decide.
+            // An isolate that was not met yet has a map of its own.
             self.maps.may_learn = true;
             found = heap.code_of(pc, lowest.max(pc.saturating_sub(FIRST_LOOK)), &mut self.maps);
         }
@@ -105,11 +127,53 @@ impl Codes {
         }
     }
 
-    /// Learns to which function a code object belongs.
-    pub fn learn(&mut self, id: CodeId, owner: FunctionId) {
-        if let Some(known) = self.known.iter_mut().find(|known| known.id == id) {
-            known.owner = Some(owner);
+    /// The SharedFunctionInfo of optimized code, read anew: the one that is known may have moved.
+    pub fn reread_shared<M: Memory>(&mut self, heap: &Heap<'_, M>, known: &KnownCode) -> Option<u64> {
+        let shared = heap.shared_of_code(&known.code).ok();
+        if let Some(entry) = self.entry(known.code.start) {
+            entry.shared = shared;
         }
+        shared
+    }
+
+    /// Learns to which function a code object belongs.
+    pub fn learn(&mut self, known: &KnownCode, owner: FunctionId) {
+        if known.owner != Some(owner)
+            && let Some(entry) = self.entry(known.code.start)
+        {
+            entry.owner = Some(owner);
+        }
+    }
+
+    /// Where in its frame's life a function is at an offset of its code, if that was asked before.
+    pub fn known_edge(&self, id: CodeId, offset: u32) -> Option<Edge> {
+        let (known, at, edge) = self.edges[hash(&(id.0, offset)) as usize % CODE_EDGES]?;
+        ((known, at) == (id, offset)).then_some(edge)
+    }
+
+    /// Remembers it.
+    pub fn learn_edge(&mut self, id: CodeId, offset: u32, edge: Edge) {
+        self.edges[hash(&(id.0, offset)) as usize % CODE_EDGES] = Some((id, offset, edge));
+    }
+
+    /// Compares the code objects that this stop used with the target, whose thread may run again. Calls
+    /// `broken` for each that can no longer be vouched for.
+    pub fn verify<M: Memory>(&mut self, heap: &Heap<'_, M>, mut broken: impl FnMut(&KnownCode)) {
+        let witnesses = core::mem::take(&mut self.witnesses);
+        for start in &witnesses {
+            let Ok(at) = self.known.binary_search_by_key(start, |known| known.code.start) else { continue };
+            let known = self.known[at];
+            if !self.is_unchanged(heap, &known) {
+                broken(&known);
+                self.known.remove(at);
+            }
+        }
+        self.witnesses = witnesses;
+    }
+
+    fn entry(&mut self, start: u64) -> Option<&mut KnownCode> {
+        let at = self.known.binary_search_by_key(&start, |known| known.code.start).ok()?;
+        self.known.get_mut(at)
     }
 
     fn is_unchanged<M: Memory>(&self, heap: &Heap<'_, M>, known: &KnownCode) -> bool {
@@ -131,7 +195,10 @@ impl Codes {
     fn enter<M: Memory>(&mut self, heap: &Heap<'_, M>, code: Code) -> KnownCode {
         let id = CodeId(self.next);
         self.next = self.next.wrapping_add(1);
-        let known = KnownCode { code, id, owner: None, holder: heap.holder_of(&code) };
+        let is_optimized = matches!(code.kind, CodeKind::Maglev | CodeKind::Optimized);
+        let shared = if is_optimized { heap.shared_of_code(&code).ok() } else { None };
+        let holder = holder_of(heap, &code);
+        let known = KnownCode { code, id, shared, owner: None, holder, used: self.stop };
         if self.known.len() >= CODES {
             self.known.clear();
             self.flushes += 1;
@@ -151,15 +218,10 @@ impl Codes {
     }
 }
 
-/// Bytes before a pc in which an unknown map is looked for once others are known.
-const FIRST_LOOK: u64 = 16 << 10;
-
-impl<M: Memory> Heap<'_, M> {
-    /// The untagged address at which a code object's map stands: its instructions' header.
-    fn holder_of(&self, code: &Code) -> u64 {
-        match self.layout.code.placement {
-            Placement::Inline(_) => code.address,
-            Placement::Stream { header, .. } => code.start.wrapping_sub(header.into()),
-        }
+/// The untagged address at which a code object's map stands: its instructions' header.
+fn holder_of<M>(heap: &Heap<'_, M>, code: &Code) -> u64 {
+    match heap.layout.code.placement {
+        Placement::Inline(_) => code.address,
+        Placement::Stream { header, .. } => code.start.wrapping_sub(header.into()),
     }
 }

@@ -1,16 +1,24 @@
-//! The functions and scripts met so far, each read once and recognised again by a few words.
+//! The functions and scripts met so far, each read once and recognised again by its address.
+//!
+//! Objects move, so what is known of an address is a guess until the target confirms it. A function
+//! object may be a closure that lives for a moment: its words are read while the thread is stopped
+//! until it has stood still for some stops. After that, and for the rest, the words are read and
+//! compared once the thread runs again ([`Functions::verify`]): what was there before the stop and is
+//! there after it, was there in between.
 
 use super::raw::{FunctionId, Position, ScriptId};
-use crate::limits::{FUNCTION_CACHE, FUNCTIONS, SCRIPT_CACHE, SCRIPTS};
-use crate::memory::Memory;
+use crate::limits::{FUNCTION_CACHE, FUNCTIONS, SCRIPT_CACHE, SCRIPTS, WITNESSES};
+use crate::memory::{Memory, Span};
 use crate::profile::pool::hash;
 use crate::profile::{Pool, Strings, Text};
 use crate::v8::function::SharedInfo;
+use crate::v8::heap::{untag, word};
 use crate::v8::script::Script;
 use crate::v8::{Decode, Heap};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// A function: what it is called, and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,12 +48,26 @@ pub struct ScriptInfo {
     pub column_offset: i32,
 }
 
-/// A SharedFunctionInfo that was read before: it is the same function while these words are.
+/// A JSFunction that was read before.
+#[derive(Clone, Copy)]
+struct KnownFunction {
+    function: u64,
+    map: u64,
+    shared: u64,
+    id: FunctionId,
+    /// Stops in which it was found unchanged.
+    steady: u8,
+    /// The last stop that used it.
+    used: u32,
+}
+
+/// A SharedFunctionInfo that was read before.
 #[derive(Clone, Copy)]
 struct KnownShared {
     shared: u64,
     info: SharedInfo,
-    function: FunctionId,
+    id: FunctionId,
+    used: u32,
 }
 
 /// A Script that was read before.
@@ -65,20 +87,44 @@ pub struct Unread {
     pub script: Script,
 }
 
+/// A guess of this stop that is to be confirmed.
+#[derive(Clone, Copy)]
+enum Witness {
+    Function(u32),
+    Shared(u32),
+}
+
 /// Functions and scripts, their names, and caches by their objects' addresses.
 pub struct Functions {
     /// Names and paths.
     pub strings: Strings,
     functions: Pool<Function>,
     scripts: Pool<ScriptInfo>,
-    shared_cache: Vec<Option<KnownShared>>,
-    script_cache: Vec<Option<KnownScript>>,
+    by_function: Vec<Option<KnownFunction>>,
+    by_shared: Vec<Option<KnownShared>>,
+    by_script: Vec<Option<KnownScript>>,
+    /// Maps that functions have.
+    function_maps: Vec<u64>,
     unread: Vec<Unread>,
+    witnesses: Vec<Witness>,
     buffer: String,
+    stop: u32,
 }
 
 /// Scripts whose lines wait to be read; beyond that they are met again.
 const UNREAD: usize = 256;
+
+/// Maps of functions that are remembered.
+const FUNCTION_MAPS: usize = 64;
+
+/// Stops after which a function object is believed to stay where it is.
+const STEADY: u8 = 4;
+
+/// Objects whose words are read at once.
+const BATCH: usize = 64;
+
+/// Bytes of a JSFunction up to its SharedFunctionInfo, in every version.
+const FUNCTION_BYTES: usize = 48;
 
 impl Default for Functions {
     fn default() -> Self {
@@ -86,32 +132,200 @@ impl Default for Functions {
             strings: Strings::default(),
             functions: Pool::new(FUNCTIONS),
             scripts: Pool::new(SCRIPTS),
-            shared_cache: vec![None; FUNCTION_CACHE],
-            script_cache: vec![None; SCRIPT_CACHE],
+            by_function: vec![None; FUNCTION_CACHE],
+            by_shared: vec![None; FUNCTION_CACHE],
+            by_script: vec![None; SCRIPT_CACHE],
+            function_maps: Vec::with_capacity(FUNCTION_MAPS),
             unread: Vec::with_capacity(UNREAD),
+            witnesses: Vec::with_capacity(WITNESSES),
             buffer: String::with_capacity(8 * crate::limits::NAME_BYTES),
+            stop: 0,
         }
     }
 }
 
+fn slot_of(address: u64) -> usize {
+    hash(&address) as usize % FUNCTION_CACHE
+}
+
 impl Functions {
+    /// Begins a stop: what was confirmed in an earlier one is a guess again.
+    pub fn begin(&mut self) {
+        self.stop = self.stop.wrapping_add(1);
+        self.witnesses.clear();
+    }
+
+    /// Reads at once the words of all functions among `tagged` that are not known well.
+    pub fn prepare<M: Memory>(&mut self, heap: &Heap<'_, M>, tagged: impl Iterator<Item = u64>) {
+        let mut unsure: SmallVec<[u64; BATCH]> = SmallVec::new();
+        for function in tagged {
+            let known = self.by_function[slot_of(function)].filter(|known| known.function == function);
+            let is_sure = known.is_some_and(|known| known.used == self.stop || known.steady >= STEADY);
+            if !is_sure && untag(function).is_some() && !unsure.contains(&function) {
+                unsure.push(function);
+                if unsure.len() == BATCH {
+                    break;
+                }
+            }
+        }
+        if unsure.len() < 2 {
+            return;
+        }
+        let mut buffer = [0; BATCH * FUNCTION_BYTES];
+        let mut spans: SmallVec<[Span; BATCH]> = unsure
+            .iter()
+            .enumerate()
+            .map(|(at, function)| Span::new(function & !3, at * FUNCTION_BYTES, self.function_bytes(heap)))
+            .collect();
+        heap.memory.read_batch(&mut spans, &mut buffer);
+        for (function, span) in unsure.iter().zip(&spans).filter(|(_, span)| span.done) {
+            let bytes = &buffer[span.at as usize..][..FUNCTION_BYTES];
+            let words = (word(bytes, 0), word(bytes, heap.layout.function.shared));
+            // One that is no function is met again, and named, when its frame is looked at.
+            let _ = self.take(heap, *function, words);
+        }
+    }
+
+    fn function_bytes<M: Memory>(&self, heap: &Heap<'_, M>) -> usize {
+        (usize::from(heap.layout.function.shared) + 8).min(FUNCTION_BYTES)
+    }
+
+    /// The function that a tagged JSFunction is, and its tagged SharedFunctionInfo.
+    ///
+    /// # Errors
+    /// It is no function, cannot be read, or the table of functions is full ([`Decode::Bound`]).
+    pub fn of_function<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        function: u64,
+    ) -> Result<(FunctionId, u64), Decode> {
+        let slot = slot_of(function);
+        if let Some(known) = self.by_function[slot].as_mut().filter(|known| known.function == function) {
+            if known.used == self.stop {
+                return Ok((known.id, known.shared));
+            }
+            if known.steady >= STEADY && self.witnesses.len() < WITNESSES {
+                known.used = self.stop;
+                let found = (known.id, known.shared);
+                self.witnesses.push(Witness::Function(slot as u32));
+                self.of_shared(heap, found.1)?;
+                return Ok(found);
+            }
+        }
+        let address = untag(function).ok_or(Decode::NotAnObject(function))?;
+        let mut bytes = [0; FUNCTION_BYTES];
+        let bytes = &mut bytes[..self.function_bytes(heap)];
+        heap.memory.read(address, bytes)?;
+        self.take(heap, function, (word(bytes, 0), word(bytes, heap.layout.function.shared)))
+    }
+
+    /// Takes a function whose map and SharedFunctionInfo were just read.
+    fn take<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        function: u64,
+        (map, shared): (u64, u64),
+    ) -> Result<(FunctionId, u64), Decode> {
+        let slot = slot_of(function);
+        if !self.function_maps.contains(&map) {
+            let found = heap.type_of_map(map)?;
+            if !heap.layout.types.is_function(found) || !heap.is_map(map) {
+                return Err(Decode::WrongType { address: function & !3, found });
+            }
+            if self.function_maps.len() == FUNCTION_MAPS {
+                self.function_maps.clear();
+            }
+            self.function_maps.push(map);
+        }
+        let id = self.of_shared(heap, shared)?;
+        let before = self.by_function[slot].filter(|known| {
+            (known.function, known.map, known.shared, known.id) == (function, map, shared, id)
+        });
+        let steady = before.map_or(0, |known| known.steady.saturating_add(1));
+        let used = self.stop;
+        self.by_function[slot] = Some(KnownFunction { function, map, shared, id, steady, used });
+        Ok((id, shared))
+    }
+
     /// The function that a tagged SharedFunctionInfo describes.
     ///
     /// # Errors
-    /// It is no SharedFunctionInfo, cannot be read, or the table of functions is full
-    /// ([`Decode::Bound`]).
+    /// As for [`of_function`](Self::of_function).
     pub fn of_shared<M: Memory>(&mut self, heap: &Heap<'_, M>, shared: u64) -> Result<FunctionId, Decode> {
-        let info = heap.shared_info(shared)?;
-        let slot = hash(&shared) as usize % FUNCTION_CACHE;
-        if let Some(known) = &self.shared_cache[slot]
-            && known.shared == shared
-            && known.info.is_same_function(&info)
-        {
-            return Ok(known.function);
+        let slot = slot_of(shared);
+        if let Some(known) = self.by_shared[slot].as_mut().filter(|known| known.shared == shared) {
+            if known.used == self.stop {
+                return Ok(known.id);
+            }
+            if self.witnesses.len() < WITNESSES {
+                known.used = self.stop;
+                self.witnesses.push(Witness::Shared(slot as u32));
+                return Ok(known.id);
+            }
         }
-        let function = self.read_function(heap, &info)?;
-        self.shared_cache[slot] = Some(KnownShared { shared, info, function });
-        Ok(function)
+        let info = heap.shared_info(shared)?;
+        let id = self.read_function(heap, &info)?;
+        self.by_shared[slot] = Some(KnownShared { shared, info, id, used: self.stop });
+        Ok(id)
+    }
+
+    /// Compares what this stop believed with the target, whose thread may run again. Calls `broken` for
+    /// each function that can no longer be vouched for.
+    pub fn verify<M: Memory>(&mut self, heap: &Heap<'_, M>, mut broken: impl FnMut(FunctionId)) {
+        let mut buffer = [0; BATCH * SharedInfo::MAX_SIZE];
+        let witnesses = core::mem::take(&mut self.witnesses);
+        for batch in witnesses.chunks(BATCH) {
+            let mut spans: SmallVec<[Span; BATCH]> = SmallVec::new();
+            for (at, witness) in batch.iter().enumerate() {
+                let (address, len) = match witness {
+                    Witness::Function(slot) => (
+                        self.by_function[*slot as usize].map(|known| known.function),
+                        self.function_bytes(heap),
+                    ),
+                    Witness::Shared(slot) => (
+                        self.by_shared[*slot as usize].map(|known| known.shared),
+                        usize::from(heap.layout.shared.size).min(SharedInfo::MAX_SIZE),
+                    ),
+                };
+                spans.push(Span::new(address.unwrap_or(0) & !3, at * SharedInfo::MAX_SIZE, len));
+            }
+            heap.memory.read_batch(&mut spans, &mut buffer);
+            for (witness, span) in batch.iter().zip(&spans) {
+                let bytes = span.done.then(|| &buffer[span.at as usize..][..span.len as usize]);
+                self.confirm(heap, *witness, bytes, &mut broken);
+            }
+        }
+        self.witnesses = witnesses;
+    }
+
+    fn confirm<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        witness: Witness,
+        bytes: Option<&[u8]>,
+        broken: &mut impl FnMut(FunctionId),
+    ) {
+        match witness {
+            Witness::Function(slot) => {
+                let entry = &mut self.by_function[slot as usize];
+                // A slot that another function took over in this stop was read then.
+                let Some(known) = entry.as_mut().filter(|known| known.steady >= STEADY) else { return };
+                let now = bytes.map(|bytes| (word(bytes, 0), word(bytes, heap.layout.function.shared)));
+                if now != Some((known.map, known.shared)) {
+                    broken(known.id);
+                    *entry = None;
+                }
+            }
+            Witness::Shared(slot) => {
+                let entry = &mut self.by_shared[slot as usize];
+                let Some(known) = entry.as_mut() else { return };
+                let now = bytes.map(|bytes| heap.shared_info_from(bytes));
+                if !now.is_some_and(|now| now.is_same_function(&known.info)) {
+                    broken(known.id);
+                    *entry = None;
+                }
+            }
+        }
     }
 
     fn read_function<M: Memory>(
@@ -139,7 +353,7 @@ impl Functions {
         script: Script,
     ) -> Result<ScriptId, Decode> {
         let slot = hash(&tagged) as usize % SCRIPT_CACHE;
-        if let Some(known) = &self.script_cache[slot]
+        if let Some(known) = &self.by_script[slot]
             && (known.tagged, known.script) == (tagged, script)
         {
             return Ok(known.id);
@@ -154,7 +368,7 @@ impl Functions {
             column_offset: script.column_offset,
         };
         let id = self.scripts.intern(info).map(ScriptId).map_err(|_| Decode::Bound)?;
-        self.script_cache[slot] = Some(KnownScript { tagged, script, id });
+        self.by_script[slot] = Some(KnownScript { tagged, script, id });
         if self.unread.len() < UNREAD {
             self.unread.push(Unread { id, script });
         }

@@ -24,6 +24,8 @@ pub struct Losses {
     pub leaves: u64,
     /// Compiled frames whose code object was not found.
     pub codes: u64,
+    /// JavaScript frames whose objects moved in the moment of the stop.
+    pub stale: u64,
     /// Optimized frames whose code says another function than their frame.
     pub mismatches: u64,
 }
@@ -51,6 +53,11 @@ pub struct Identify<'w, 'a, M> {
 impl<M: Memory> Identify<'_, '_, M> {
     /// Identifies frames, leaf first.
     pub fn all(&mut self, found: &[Found]) {
+        let functions = found.iter().filter_map(|found| match found {
+            Found::Js(frame) => Some(frame.function),
+            _ => None,
+        });
+        self.functions.prepare(&self.heap, functions);
         for found in found {
             match *found {
                 Found::Native(place) => self.push(RawFrame::Native(place)),
@@ -74,8 +81,7 @@ impl<M: Memory> Identify<'_, '_, M> {
     }
 
     fn function(&mut self, function: u64) -> Result<(FunctionId, u64), Decode> {
-        let shared = self.heap.shared_of_function(function)?;
-        Ok((self.functions.of_shared(&self.heap, shared)?, shared))
+        self.functions.of_function(&self.heap, function)
     }
 
     fn is_builtin(&self, function: FunctionId) -> bool {
@@ -188,13 +194,13 @@ impl<M: Memory> Identify<'_, '_, M> {
         match code.code.kind {
             CodeKind::Maglev | CodeKind::Optimized => self.optimized(code, offset, function, shared),
             CodeKind::Baseline => {
-                self.codes.learn(code.id, function);
+                self.codes.learn(code, function);
                 let array = self.bytecode_array(frame);
                 let position = self.places.in_baseline(&self.heap, self.sizes, code, function, array, offset);
                 self.push_at(function, position, Kind::Baseline);
             }
             CodeKind::FullCodegen => {
-                self.codes.learn(code.id, function);
+                self.codes.learn(code, function);
                 self.push_at(function, Position::NONE, Kind::Baseline);
             }
             CodeKind::RegExp => self.push(RawFrame::RegExp),
@@ -207,10 +213,11 @@ impl<M: Memory> Identify<'_, '_, M> {
         if self.heap.layout.deopt.inlining.is_none() {
             return self.push_at(function, Position::NONE, own);
         }
-        if self.heap.shared_of_code(&code.code) != Ok(shared) {
+        if code.shared != Some(shared) && self.codes.reread_shared(&self.heap, code) != Some(shared) {
             self.losses.mismatches += 1;
             return self.push_at(function, Position::NONE, own);
         }
+        self.codes.learn(code, function);
         let chain = self.places.in_optimized(&self.heap, self.functions, code, function, shared, offset);
         let outermost = chain.len().saturating_sub(1);
         for (at, (function, position)) in chain.iter().enumerate() {
@@ -224,12 +231,9 @@ impl<M: Memory> Identify<'_, '_, M> {
     /// Compiled code on the top without a frame: it names its function itself, or the callee's register
     /// does, or an earlier frame of it did.
     fn frameless(&mut self, code: &KnownCode, callee: Option<u64>) {
-        let by_code = self
-            .heap
-            .shared_of_code(&code.code)
-            .and_then(|shared| self.functions.of_shared(&self.heap, shared))
-            .ok()
-            .filter(|_| code.code.kind != CodeKind::Baseline);
+        let mut of_shared = |shared: u64| self.functions.of_shared(&self.heap, shared).ok();
+        let by_code = code.shared.and_then(&mut of_shared);
+        let by_code = by_code.or_else(|| self.codes.reread_shared(&self.heap, code).and_then(of_shared));
         let function = by_code.or(code.owner).or_else(|| {
             let (function, _) = self.function(callee?).ok()?;
             Some(function).filter(|function| !self.is_builtin(*function))

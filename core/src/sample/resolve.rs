@@ -115,6 +115,7 @@ impl Sampler<'_> {
         };
         remark(self.truncated, "stacks could not be followed to their thread's start");
         remark(self.losses.functions, "JavaScript frames whose function could not be read");
+        remark(self.losses.stale, "JavaScript frames whose function moved while it was looked at");
         remark(self.losses.leaves, "leaves caught between frames whose function could not be told");
         remark(self.losses.codes, "compiled frames whose code object was not found");
         remark(self.losses.mismatches, "optimized frames whose code says another function");

@@ -7,23 +7,26 @@ use super::identify::{Identify, Losses};
 use super::lines::Lines;
 use super::natives::Natives;
 use super::places::Places;
-use super::raw::RawFrame;
+use super::raw::{FunctionId, RawFrame};
 use super::walk::{Walk, Walked};
 use crate::arch::{Arch, Registers};
 use crate::elf::Elf;
 use crate::limits::{STACK_BYTES, STACK_FRAMES, THREADS};
 use crate::maps::{Maps, ModuleId};
-use crate::memory::Memory;
+use crate::memory::{Memory, Span};
 use crate::profile::{Activity, Recorder, Thread, ThreadId};
 use crate::unwind::StackCopy;
 use crate::v8::Heap;
 use crate::v8::image::Image;
-use crate::v8::isolate::VmState;
+use crate::v8::isolate::{IsolateState, VmState};
 use alloc::vec;
 use alloc::vec::Vec;
 
 /// Smallest part of a stack that is read: most Node stacks are less than this.
 const FIRST_STACK_BYTES: usize = 8 << 10;
+
+/// Bytes of an isolate that hold its fields, at most.
+const ISOLATE_BYTES: usize = 4096;
 
 /// Stops of a thread without an isolate until it is taken for one that never has one: a worker gets its
 /// isolate within some milliseconds.
@@ -38,6 +41,14 @@ struct ThreadState {
     /// Bytes of stack that the last walks needed.
     stack_bytes: usize,
     without_isolate: u32,
+    /// Where its stack ends, once a read has met it; 0: not known.
+    stack_end: u64,
+}
+
+impl ThreadState {
+    fn reaches_end(&self, sp: u64, got: usize) -> bool {
+        self.stack_end != 0 && sp.saturating_add(got as u64) >= self.stack_end
+    }
 }
 
 /// What a stop gave.
@@ -96,7 +107,7 @@ impl<'a> Sampler<'a> {
             losses: Losses::default(),
             recorder: Recorder::new(RawFrame::Elided),
             threads: vec![ThreadState::default(); THREADS],
-            stack: vec![0; STACK_BYTES],
+            stack: vec![0; STACK_BYTES + ISOLATE_BYTES],
             found: Vec::with_capacity(STACK_FRAMES + 2),
             frames: Vec::with_capacity(STACK_FRAMES),
             walked: Walked::default(),
@@ -140,6 +151,8 @@ impl<'a> Sampler<'a> {
     pub fn held<M: Memory>(&mut self, index: usize, registers: &Registers, memory: &M) -> Outcome {
         self.found.clear();
         self.frames.clear();
+        self.functions.begin();
+        self.codes.begin();
         let Some(state) = self.threads.get_mut(index) else { return Outcome::Lost };
         if state.root == 0 {
             match self.image.isolate.root(registers.tls, self.bias, memory) {
@@ -154,35 +167,46 @@ impl<'a> Sampler<'a> {
                 None => {}
             }
         }
-        let sp = registers.sp(self.arch);
-        let wanted = state.stack_bytes.clamp(FIRST_STACK_BYTES, STACK_BYTES);
-        let got = memory.read_prefix(sp, &mut self.stack[..wanted]);
-        if got == 0 {
-            return Outcome::Lost;
-        }
-        let heap = Heap { memory, layout: &self.image.layout };
         let root = state.root;
-        let exit = if root == 0 { None } else { self.image.isolate.c_entry_fp(root, memory) };
-        let mut walk = Walk {
-            arch: self.arch,
-            heap,
-            maps: &self.maps,
-            v8: self.v8,
-            builtins: &self.image.builtins,
-            codes: &mut self.codes,
-            natives: &mut self.natives,
-            stack: StackCopy { base: sp, bytes: &self.stack[..got] },
-            c_entry_fp: exit.unwrap_or(0),
-            out: &mut self.found,
+        let sp = registers.sp(self.arch);
+        let Some((mut got, isolate)) = self.copy(index, sp, root, memory) else { return Outcome::Lost };
+        let heap = Heap { memory, layout: &self.image.layout };
+        let highest = loop {
+            self.found.clear();
+            let may_grow = got < STACK_BYTES && !self.threads[index].reaches_end(sp, got);
+            let mut walk = Walk {
+                arch: self.arch,
+                heap,
+                maps: &self.maps,
+                v8: self.v8,
+                builtins: &self.image.builtins,
+                codes: &mut self.codes,
+                functions: &mut self.functions,
+                natives: &mut self.natives,
+                stack: StackCopy { base: sp, bytes: &self.stack[..got] },
+                may_grow,
+                c_entry_fp: isolate.c_entry_fp,
+                out: &mut self.found,
+            };
+            let (walked, highest) = walk.walk(registers);
+            self.walked = walked;
+            if !walked.left_copy {
+                break highest;
+            }
+            // The stack is deeper than those before: copy twice as much, and walk again.
+            let more = (got * 2).min(STACK_BYTES);
+            let read = memory.read_prefix(sp + got as u64, &mut self.stack[got..more]);
+            if read < more - got {
+                self.threads[index].stack_end = sp + (got + read) as u64;
+            }
+            got += read;
         };
-        let (walked, highest) = walk.walk(registers);
-        self.walked = walked;
         let used = usize::try_from(highest.saturating_sub(sp)).unwrap_or(usize::MAX);
         let state = &mut self.threads[index];
         // Grows at once, shrinks slowly: the next stack is most often like one of the last.
         state.stack_bytes = used.saturating_add(1024).max(state.stack_bytes - state.stack_bytes / 16);
         if state.root == 0
-            && let Some(root) = walked.root
+            && let Some(root) = self.walked.root
         {
             state.root = root;
         }
@@ -197,19 +221,68 @@ impl<'a> Sampler<'a> {
             out: &mut self.frames,
         }
         .all(&self.found);
-        let vm_state = if root == 0 { None } else { self.image.isolate.vm_state(root, memory) };
-        self.activity = activity(vm_state, self.found.first());
+        self.activity = activity(isolate.vm_state, self.found.first());
         Outcome::Sampled
+    }
+
+    /// Copies the top of a stack, as much as the last walks needed, and the isolate's state, with one
+    /// read where all goes well. Gives the number of bytes copied.
+    fn copy<M: Memory>(
+        &mut self,
+        index: usize,
+        sp: u64,
+        root: u64,
+        memory: &M,
+    ) -> Option<(usize, IsolateState)> {
+        let state = &mut self.threads[index];
+        let mut wanted = state.stack_bytes.clamp(FIRST_STACK_BYTES, STACK_BYTES);
+        if let Some(left) =
+            state.stack_end.checked_sub(sp).filter(|left| *left > 0 && *left < STACK_BYTES as u64)
+        {
+            wanted = wanted.min(left as usize);
+        }
+        // The isolate's fields go behind the stack's place.
+        let fields = self.image.isolate.fields().filter(|_| root != 0);
+        let mut spans = [Span::new(sp, 0, wanted), Span::default()];
+        let count = match fields {
+            Some((distance, len)) => {
+                spans[1] = Span::new(root.wrapping_add_signed(distance.into()), STACK_BYTES, len);
+                2
+            }
+            None => 1,
+        };
+        memory.read_batch(&mut spans[..count], &mut self.stack);
+        if !spans[0].done {
+            wanted = memory.read_prefix(sp, &mut self.stack[..wanted]);
+            state.stack_end = sp + wanted as u64;
+        }
+        let isolate = match fields {
+            Some((_, len)) if spans[1].done => self.image.isolate.state(&self.stack[STACK_BYTES..][..len]),
+            _ => IsolateState::default(),
+        };
+        (wanted > 0).then_some((wanted, isolate))
     }
 
     /// Takes what [`held`](Self::held) read into the profile; the thread may run.
     pub fn released<M: Memory>(&mut self, index: usize, at_us: u64, memory: &M) {
         self.wants_maps |= self.walked.met_unknown;
         self.truncated += u64::from(!self.walked.is_whole);
+        let heap = Heap { memory, layout: &self.image.layout };
+        let frames = &mut self.frames;
+        let mut stale = 0;
+        let mut unread = |broken: FunctionId| {
+            let is_broken = |frame: &RawFrame| matches!(frame, RawFrame::JavaScript { function, .. } if *function == broken);
+            for frame in frames.iter_mut().filter(|frame| is_broken(frame)) {
+                *frame = RawFrame::Unread;
+                stale += 1;
+            }
+        };
+        self.functions.verify(&heap, &mut unread);
+        self.codes.verify(&heap, |code| code.owner.into_iter().for_each(&mut unread));
+        self.losses.stale += stale;
         if let Some(id) = self.threads.get(index).and_then(|state| state.id) {
             self.recorder.record(at_us, id, self.activity, self.frames.iter().rev().copied());
         }
-        let heap = Heap { memory, layout: &self.image.layout };
         while let Some(unread) = self.functions.next_unread() {
             self.lines.read(&heap, unread.id, &unread.script);
         }

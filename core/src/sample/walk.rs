@@ -4,8 +4,9 @@
 //! Nothing is read of V8's heap but what the top frame needs to tell whether it stands yet: every
 //! other frame is told by words on the stack.
 
-use super::codes::Codes;
+use super::codes::{Codes, KnownCode};
 use super::found::{Found, JsFrame, Where};
+use super::functions::Functions;
 use super::natives::Natives;
 use crate::arch::{Arch, Edge, Registers, x86_64};
 use crate::limits::STACK_FRAMES;
@@ -25,6 +26,8 @@ const PC_WITHIN: u64 = 64;
 pub struct Walked {
     /// The outermost frame of the thread was reached.
     pub is_whole: bool,
+    /// The walk ended where the copy did, though more can be copied.
+    pub left_copy: bool,
     /// A pc lay outside all known regions: the table of regions may be old.
     pub met_unknown: bool,
     /// The top frame ran on V8's heap or builtins, with this in the root register.
@@ -45,10 +48,14 @@ pub struct Walk<'w, 'a, M> {
     pub builtins: &'w Builtins<'a>,
     /// Code objects.
     pub codes: &'w mut Codes,
+    /// Functions.
+    pub functions: &'w mut Functions,
     /// Object files.
     pub natives: &'w mut Natives<'a>,
     /// The copied stack.
     pub stack: StackCopy<'w>,
+    /// The stack goes on behind the copy, and more of it can be copied: a walk that gets there ends.
+    pub may_grow: bool,
     /// The newest exit frame, by the isolate; 0 if there is none.
     pub c_entry_fp: u64,
     /// Frames found so far.
@@ -117,6 +124,14 @@ impl<M: Memory> Walk<'_, '_, M> {
     }
 
     fn step(&mut self, cursor: &mut Cursor) -> Next {
+        // The next frame's words are read behind the stack pointer, and below the frame pointer's end.
+        let end = self.stack.base.saturating_add(self.stack.bytes.len() as u64);
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
+        let is_near = |address: u64| address < end.saturating_add(crate::limits::STACK_BYTES as u64);
+        if self.may_grow && (sp >= end || (fp >= sp && fp.saturating_add(16) > end && is_near(fp))) {
+            cursor.walked.left_copy = true;
+            return Next::End;
+        }
         let pc = cursor.registers.pc.wrapping_sub(cursor.is_return.into());
         match self.place(pc) {
             Where::Native(place) => self.native(cursor, place),
@@ -304,7 +319,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             return self.top_in_builtin(cursor, Where::Jit { lowest });
         }
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
-        let edge = self.edge(known.code.start, known.code.size, pc);
+        let edge = self.edge(&known, pc);
         let back = match edge {
             Edge::BeforePush | Edge::BeforeReturn => self.word(sp)?,
             Edge::AfterPush => self.word(sp.wrapping_add(8))?,
@@ -334,31 +349,35 @@ impl<M: Memory> Walk<'_, '_, M> {
         Some(Next::Caller)
     }
 
-    fn frameless(&mut self, code: super::codes::KnownCode, callee: Option<u64>) {
+    fn frameless(&mut self, code: KnownCode, callee: Option<u64>) {
         self.out.push(match code.code.kind {
             CodeKind::RegExp => Found::Typed(FrameType::RegExp),
             _ => Found::Frameless { code, callee },
         });
     }
 
-    fn edge(&self, start: u64, size: u32, pc: u64) -> Edge {
+    fn edge(&mut self, known: &KnownCode, pc: u64) -> Edge {
         const BEFORE: u64 = 48;
+        let start = known.code.start;
+        let offset = (pc - start) as u32;
+        if let Some(edge) = self.codes.known_edge(known.id, offset) {
+            return edge;
+        }
         let mut first = [0; 256];
         let mut around = [0; 80];
-        let len = first.len().min(size as usize);
+        let len = first.len().min(known.code.size as usize);
         let read = self.heap.memory.read_prefix(start, &mut first[..len]);
         let from = pc.saturating_sub(BEFORE).max(start);
-        let len = around.len().min((start + u64::from(size)).saturating_sub(from) as usize);
+        let len = around.len().min((start + u64::from(known.code.size)).saturating_sub(from) as usize);
         let near = self.heap.memory.read_prefix(from, &mut around[..len]);
-        match self.arch {
-            Arch::X86_64 => x86_64::edges::edge(
-                &first[..read],
-                &around[..near],
-                (from - start) as usize,
-                (pc - start) as usize,
-            ),
+        let edge = match self.arch {
+            Arch::X86_64 => {
+                x86_64::edges::edge(&first[..read], &around[..near], (from - start) as usize, offset as usize)
+            }
             Arch::Aarch64 => Edge::Inside,
-        }
+        };
+        self.codes.learn_edge(known.id, offset, edge);
+        edge
     }
 
     /// The top frame in a builtin, a stub or a bytecode handler: the frame at the frame pointer is its
@@ -410,7 +429,7 @@ impl<M: Memory> Walk<'_, '_, M> {
     /// and the frame that lies in compiled code of that function. Whose it is, is told by the caller.
     fn pc_under_builtin(&mut self, sp: u64, fp: u64) -> Option<(u64, Where)> {
         let function = self.word(fp.wrapping_sub(16))?;
-        let shared = self.heap.shared_of_function(function).ok()?;
+        let (_, shared) = self.functions.of_function(&self.heap, function).ok()?;
         let end = fp.min(sp.saturating_add(PC_WITHIN * 8));
         (sp.next_multiple_of(8)..end).step_by(8).find_map(|address| {
             let back = self.word(address)?;
@@ -421,9 +440,11 @@ impl<M: Memory> Walk<'_, '_, M> {
     }
 
     /// Whether compiled code is of the function with this SharedFunctionInfo, whose frame is at `fp`.
-    fn belongs(&self, known: &super::codes::KnownCode, shared: u64, fp: u64) -> bool {
+    fn belongs(&mut self, known: &KnownCode, shared: u64, fp: u64) -> bool {
         match known.code.kind {
-            CodeKind::Maglev | CodeKind::Optimized => self.heap.shared_of_code(&known.code) == Ok(shared),
+            CodeKind::Maglev | CodeKind::Optimized => {
+                known.shared == Some(shared) || self.codes.reread_shared(&self.heap, known) == Some(shared)
+            }
             CodeKind::Baseline => {
                 let slots = self.heap.layout.frames.interpreted;
                 let array =

@@ -9,6 +9,8 @@ use alloc::string::String;
 /// What a SharedFunctionInfo says, as it stands in memory: tagged pointers and numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedInfo {
+    /// Its map, tagged.
+    pub map: u64,
     /// Name: a String or a ScopeInfo, tagged.
     pub name: u64,
     /// Script or DebugInfo, tagged.
@@ -34,8 +36,8 @@ impl SharedInfo {
 
     /// Whether both are the same function, wherever it stands: what it runs may change.
     pub fn is_same_function(&self, other: &SharedInfo) -> bool {
-        (self.name, self.script, self.numbers, self.inferred)
-            == (other.name, other.script, other.numbers, other.inferred)
+        (self.map, self.name, self.script, self.numbers, self.inferred)
+            == (other.map, other.name, other.script, other.numbers, other.inferred)
     }
 }
 
@@ -96,6 +98,7 @@ impl<M: Memory> Heap<'_, M> {
             }
         };
         SharedInfo {
+            map: word(bytes, 0),
             name: word(bytes, layout.name),
             script: word(bytes, layout.script),
             data: word(bytes, layout.data),

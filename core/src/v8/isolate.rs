@@ -1,6 +1,7 @@
 //! From a thread to its isolate, and what the isolate says the thread is doing.
 
 use super::builtins::Builtins;
+use super::heap::{half, word};
 use super::version::Version;
 use crate::arch::Arch;
 use crate::elf::{Elf, SymbolKind};
@@ -90,17 +91,40 @@ impl IsolateAccess {
         }
     }
 
-    /// The frame pointer of the newest exit frame; 0 if no JavaScript waits for C++.
-    pub fn c_entry_fp<M: Memory>(&self, root: u64, memory: &M) -> Option<u64> {
-        memory.word(root.wrapping_add_signed(self.c_entry_fp?.into())).ok()
+    /// Distance from the root register's value, and length, of the bytes that hold what is read of an
+    /// isolate at each stop; `None` where the fields' places are not known.
+    pub fn fields(&self) -> Option<(i32, usize)> {
+        const MAX: i32 = 4096;
+        let (exit, entry) = (self.c_entry_fp?, self.js_entry_sp?);
+        let end = exit.checked_add(8)?.max(entry.checked_add(VM_STATE + 4)?);
+        let start = exit.min(entry);
+        let len = end.checked_sub(start).filter(|len| *len <= MAX)?;
+        Some((start, usize::try_from(len).ok()?))
     }
 
-    /// V8's state on the thread that runs this isolate.
-    pub fn vm_state<M: Memory>(&self, root: u64, memory: &M) -> Option<VmState> {
-        const AFTER_JS_ENTRY_SP: u64 = 16;
-        let at = root.wrapping_add_signed(self.js_entry_sp?.into()).wrapping_add(AFTER_JS_ENTRY_SP);
-        VmState::from_number(memory.half(at).ok()?)
+    /// What those bytes say.
+    pub fn state(&self, bytes: &[u8]) -> IsolateState {
+        let start = self.fields().map_or(0, |fields| fields.0);
+        let at = |offset: Option<i32>, more: i32| {
+            offset.and_then(|offset| u16::try_from(offset.checked_sub(start)?.checked_add(more)?).ok())
+        };
+        IsolateState {
+            c_entry_fp: at(self.c_entry_fp, 0).map_or(0, |at| word(bytes, at)),
+            vm_state: at(self.js_entry_sp, VM_STATE).and_then(|at| VmState::from_number(half(bytes, at))),
+        }
     }
+}
+
+/// Distance of the VM state from `js_entry_sp` (`ThreadLocalTop`, `src/execution/thread-local-top.h`).
+const VM_STATE: i32 = 16;
+
+/// What an isolate says of the thread that runs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IsolateState {
+    /// The frame pointer of the newest exit frame; 0 if no JavaScript waits for C++, or if unknown.
+    pub c_entry_fp: u64,
+    /// V8's state; `None` if unknown.
+    pub vm_state: Option<VmState>,
 }
 
 /// V8's `StateTag` (`include/v8-unwinder.h`), the same since 7.4.
