@@ -23,6 +23,22 @@ const KIND_NAMES = {
   plain: "Function",
 };
 
+// The legend's shorter words.
+const KIND_WORDS = {
+  ...KIND_NAMES,
+  interpreted: "JS interpreted",
+  baseline: "JS baseline",
+  maglev: "JS Maglev",
+  optimized: "JS optimized",
+  inlined: "JS inlined",
+  builtin: "Builtin",
+  regexp: "RegExp",
+  wasm: "Wasm",
+  native: "Native",
+  gc: "GC",
+  libc: "libc",
+};
+
 const PACKAGE_HUES = 12;
 
 class Palette {

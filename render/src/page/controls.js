@@ -98,9 +98,9 @@ Object.assign(App.prototype, {
     const counts = [0, 0, 0, 0, 0];
     for (const activity of samples.activity) counts[activity]++;
     const names = ["JavaScript", "GC", "compile", "native", "waiting"];
-    byId("activity").append(
-      ...names.map((name, at) => (counts[at] ? fact(name, formatShare(counts[at], samples.count), "Share of samples, by what V8 said it was doing") : null)).filter(Boolean),
-    );
+    const title = "Share of samples, by what V8 was doing";
+    const facts = names.map((name, at) => counts[at] && fact(name, formatShare(counts[at], samples.count), title));
+    byId("remarks").before(...facts.filter(Boolean));
   },
 
   showControls() {
@@ -152,8 +152,11 @@ Object.assign(App.prototype, {
       const share = make("span", { className: "dim", textContent: formatShare(sums[kind], this.whole) });
       const button = make(
         "button",
-        { className: "chip", title: off ? "Show these frames" : "Hide these frames: their time goes to their callers" },
-        swatch, KIND_NAMES[name], " ", share,
+        {
+          className: "chip",
+          title: `${KIND_NAMES[name]}: ${off ? "show these frames" : "hide these frames, their time goes to their callers"}`,
+        },
+        swatch, KIND_WORDS[name], " ", share,
       );
       button.setAttribute("aria-pressed", String(!off));
       button.dataset.kind = name;
@@ -201,10 +204,8 @@ Object.assign(App.prototype, {
       return true;
     });
     const [from, to] = state.range ?? [0, seconds];
-    byId("range").querySelector("output").textContent = state.range
-      ? `${from.toFixed(2)} to ${to.toFixed(2)} s of ${seconds.toFixed(2)} s`
-      : `${seconds.toFixed(2)} s`;
-    byId("allofit").hidden = !state.range;
+    byId("range").querySelector("output").textContent = `${from.toFixed(2)} to ${to.toFixed(2)} s of ${seconds.toFixed(2)} s`;
+    byId("range").hidden = !state.range;
   },
 
   listen() {

@@ -29,13 +29,13 @@ function showHead(meta, total) {
     fact("pause", pause, "How long a thread was held for a sample"),
     fact("held", pause ? formatShare(held, 1) : "", "Share of time that threads were held"),
   ];
-  byId("facts").append(...facts.filter(Boolean));
+  byId("remarks").before(...facts.filter(Boolean));
   showRemarks(meta.remarks);
 }
 
 function showDiffHead(meta) {
   byId("process").textContent = "difference of two profiles";
-  byId("facts").append(
+  byId("remarks").before(
     fact("before", `${meta.diff.before} (${formatCount(meta.diff.samples[0])} samples)`),
     fact("after", `${meta.diff.after} (${formatCount(meta.diff.samples[1])} samples)`),
     fact("", "shares are of each profile's own total"),

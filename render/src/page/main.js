@@ -103,8 +103,10 @@ class App {
 
   get rootTitle() {
     const { state, meta } = this;
-    const thread = state.thread >= 0 && meta.threads?.[state.thread] ? `${meta.threads[state.thread][1]}, ` : "";
-    return `${thread || "all, "}${formatCount(this.whole)} samples`;
+    const number = state.view === "chart" ? Math.max(0, state.thread) : state.thread;
+    const thread = meta.threads?.[number]?.[1] ?? "all";
+    if (state.view === "chart") return `${thread}, over time`;
+    return `${number < 0 ? "all" : thread}, ${formatCount(this.whole)} samples`;
   }
 
   readSelected() {
@@ -303,12 +305,23 @@ class App {
     this.change(this.state.sort === key ? { up: !this.state.up } : { sort: key, up: false }, false);
   }
 
+  // What the view shows, where nothing is zoomed.
+  get hint() {
+    return {
+      flame: "Callees above their callers, as wide as their share of the samples. Click to zoom.",
+      bottom: "Where the samples ended, and above each function who called it.",
+      sandwich: "Callers of the selected function above, its callees below.",
+      table: "Click a function for its lines, double-click for its callers and callees.",
+      chart: "Stacks as they were over time. Gaps: the thread did not run.",
+    }[this.state.view];
+  }
+
   showCrumbs() {
     const graph = this.state.zoom.startsWith("c") ? this.callers : this.graph;
     const host = byId("crumbs");
     const { model } = graph;
     if (this.state.view === "table" || !model || graph.zoomed === 0) {
-      host.replaceChildren();
+      host.replaceChildren(make("span", { className: "dim", textContent: this.hint }));
       return;
     }
     const boxes = [];

@@ -85,7 +85,7 @@ class Items {
     const name = this.rawName(item);
     if (this.isJavaScript(item)) return name || "(anonymous)";
     if (OBJECT_CODE.has(this.kinds[item])) {
-      return name ? withoutArguments(name) : this.makeLabel(item).replace(/:\[native\]$/, "").replace(/ in .*\//, " in ");
+      return name ? withoutArguments(name).replace(/^v8::internal::/, "") : this.makeLabel(item).replace(/:\[native\]$/, "").replace(/ in .*\//, " in ");
     }
     return this.makeLabel(item).replace(/:\[(builtin|wasm)\]$/, "");
   }
