@@ -4,12 +4,17 @@
 //! profile's bounded size. What a format shows beyond the profile itself stands in [`View`].
 #![forbid(unsafe_code)]
 
+mod cpuprofile;
 mod flame;
+mod gzip;
 mod json;
 mod label;
+mod pprof;
 mod sha256;
+mod speedscope;
 mod stacks;
 mod text;
+mod times;
 mod tree;
 
 #[cfg(test)]
@@ -35,11 +40,26 @@ pub enum Format {
     FullRaw,
     /// `root;…;leaf COUNT` lines.
     Folded,
+    /// V8's profile format: Chrome DevTools, VS Code.
+    CpuProfile,
+    /// speedscope's file format.
+    Speedscope,
+    /// Gzipped profile.proto: `go tool pprof`, Pyroscope, Parca, Grafana.
+    Pprof,
 }
 
 impl Format {
     /// All formats, in the order of the usage text.
-    pub const ALL: [Format; 5] = [Format::Text, Format::Flame, Format::Raw, Format::FullRaw, Format::Folded];
+    pub const ALL: [Format; 8] = [
+        Format::Text,
+        Format::Flame,
+        Format::Raw,
+        Format::FullRaw,
+        Format::Folded,
+        Format::CpuProfile,
+        Format::Speedscope,
+        Format::Pprof,
+    ];
 
     /// The word on the command line.
     pub const fn name(self) -> &'static str {
@@ -49,6 +69,9 @@ impl Format {
             Format::Raw => "raw",
             Format::FullRaw => "fullraw",
             Format::Folded => "folded",
+            Format::CpuProfile => "cpuprofile",
+            Format::Speedscope => "speedscope",
+            Format::Pprof => "pprof",
         }
     }
 
@@ -60,12 +83,15 @@ impl Format {
             Format::Raw => "stacks for FlameGraph's stackcollapse.pl, base names",
             Format::FullRaw => "the same with whole paths and V8's glue frames",
             Format::Folded => "root;…;leaf COUNT lines: flamegraph.pl, inferno, speedscope, Pyroscope",
+            Format::CpuProfile => "Chrome DevTools, VS Code",
+            Format::Speedscope => "speedscope.app",
+            Format::Pprof => "gzipped profile.proto: go tool pprof, Pyroscope, Parca, Grafana",
         }
     }
 
     /// Not text: nothing for a terminal.
     pub const fn is_binary(self) -> bool {
-        false
+        matches!(self, Format::Pprof)
     }
 }
 
@@ -125,5 +151,8 @@ pub fn write(format: Format, profile: &Profile, view: &View, out: &mut dyn Write
         Format::Raw => stacks::raw(profile, view, false, out),
         Format::FullRaw => stacks::raw(profile, view, true, out),
         Format::Folded => stacks::folded(profile, view, out),
+        Format::CpuProfile => cpuprofile::write(profile, view, out),
+        Format::Speedscope => speedscope::write(profile, view, out),
+        Format::Pprof => pprof::write(profile, view, out),
     }
 }

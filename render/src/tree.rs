@@ -70,6 +70,11 @@ impl<'a> Labels<'a> {
         labels
     }
 
+    /// Number of labels; their numbers are all below it.
+    pub fn len(&self) -> u32 {
+        self.frames.len() as u32
+    }
+
     /// Appends the label of a number.
     pub fn write(&self, number: u32, out: &mut String) {
         self.write_frame(&self.frame(number), out);
@@ -109,6 +114,8 @@ pub struct Tree<'a> {
     /// The labels that the nodes' numbers stand for.
     pub labels: Labels<'a>,
     nodes: CallTree,
+    /// The node that each of the profile's nodes is part of.
+    places: Vec<NodeId>,
     totals: Vec<u64>,
     children: Children,
 }
@@ -117,13 +124,13 @@ impl<'a> Tree<'a> {
     /// Merges the tree of `profile` for a format that shows `shown` in `style`.
     pub fn new(profile: &'a Profile, shown: Shown, style: Style, view: &View) -> Self {
         let labels = Labels::new(profile, style, view.annotate);
-        let (nodes, _) = merge(profile, |id| {
+        let (nodes, places) = merge(profile, |id| {
             shown.holds(profile.frame(id).kind).then(|| labels.of(id)).flatten().map(FrameId)
         });
         let totals = totals(&nodes);
         let children =
             Children::new(&nodes, |a, b| totals[b as usize].cmp(&totals[a as usize]).then(a.cmp(&b)));
-        Tree { labels, nodes, totals, children }
+        Tree { labels, nodes, places, totals, children }
     }
 
     /// Samples whose stack ends in a node.
@@ -139,6 +146,26 @@ impl<'a> Tree<'a> {
     /// A node's label; `None` for the root.
     pub fn label(&self, node: u32) -> Option<u32> {
         self.nodes.node(NodeId(node)).frame.map(|frame| frame.0)
+    }
+
+    /// A node's caller; the root is its own.
+    pub fn parent(&self, node: u32) -> u32 {
+        self.nodes.node(NodeId(node)).parent.0
+    }
+
+    /// What a node calls, heaviest first.
+    pub fn children(&self, node: u32) -> &[u32] {
+        self.children.of(node)
+    }
+
+    /// The node that one of the profile's nodes is part of.
+    pub fn place(&self, node: NodeId) -> u32 {
+        self.places.get(node.0 as usize).map_or(0, |place| place.0)
+    }
+
+    /// Number of nodes, the root included.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
     }
 
     /// All nodes with their depth (0 for the root), callers before callees, heaviest first.

@@ -17,7 +17,8 @@ function tableColumns(app) {
       const swatch = make("i", { className: "swatch" });
       swatch.style.background = palette.kind(meta.kinds[stats.kind[item]]);
       cell.title = items.label(item);
-      const place = make("span", { className: "dim" }, ...marked(items.place(item), pattern));
+      const short = app.state.view === "sandwich";
+      const place = make("span", { className: "dim" }, ...marked(short ? items.shortPlace(item) : items.place(item), pattern));
       cell.append(swatch, make("span", {}, ...marked(items.name(item), pattern)), place);
     },
   };

@@ -145,6 +145,9 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    // Each case makes the profile's pools anew.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn every_label_survives_stackcollapse_whole_and_equals_folded(
         stacks in prop::collection::vec(prop::collection::vec((name(), name(), 0..5usize), 0..6), 1..12),
