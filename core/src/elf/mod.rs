@@ -181,6 +181,11 @@ impl<'a> Elf<'a> {
         self.segments().filter(|segment| segment.kind == SegmentKind::Load)
     }
 
+    /// The address at which a process of it starts: `_start`; 0 in most libraries.
+    pub fn entry(&self) -> u64 {
+        read::u64_at(self.data, 24).unwrap_or(0)
+    }
+
     /// The segment of the thread-local variables.
     pub fn tls(&self) -> Option<Segment> {
         self.segments().find(|segment| segment.kind == SegmentKind::Tls)

@@ -60,6 +60,15 @@ impl<'a> Natives<'a> {
         self.unwinder.clear();
     }
 
+    /// Whether a place is in `_start`, the outermost code of a process, of which old builds have no
+    /// unwind information.
+    pub fn is_start(&self, place: FilePlace) -> bool {
+        const START_BYTES: u64 = 64;
+        let elf = self.elf(place.module);
+        let start = elf.and_then(|elf| elf.offset_of(elf.entry()));
+        start.is_some_and(|start| (start..start + START_BYTES).contains(&place.offset))
+    }
+
     /// Steps from a frame at `place` to its caller.
     pub fn step<M: Memory>(
         &mut self,

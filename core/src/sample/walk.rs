@@ -162,6 +162,10 @@ impl<M: Memory> Walk<'_, '_, M> {
                 cursor.is_return = !step.is_signal;
                 Next::Caller
             }
+            Err(_) if self.natives.is_start(place) => {
+                cursor.walked.is_whole = true;
+                Next::End
+            }
             Err(_) => self.lost(cursor),
         }
     }
@@ -452,9 +456,16 @@ impl<M: Memory> Walk<'_, '_, M> {
                 let is_its_array = array.is_some_and(|array| array == known.code.deopt);
                 is_its_array || self.runs_baseline(shared, known.code.address)
             }
-            CodeKind::FullCodegen => true,
+            CodeKind::FullCodegen => self.runs_full_codegen(shared, known.code.address),
             _ => false,
         }
+    }
+
+    /// Whether a SharedFunctionInfo's code is this full-codegen code.
+    fn runs_full_codegen(&self, shared: u64, code: u64) -> bool {
+        let slot = self.heap.layout.shared.code;
+        let field = untag(shared).zip(slot).and_then(|(shared, slot)| self.heap.field(shared, slot).ok());
+        field.and_then(untag) == Some(code)
     }
 
     /// Whether a SharedFunctionInfo's data is this baseline code: itself, or since 9.0 and before 9.6

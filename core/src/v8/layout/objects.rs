@@ -148,6 +148,8 @@ pub struct SharedLayout {
     pub script: u16,
     /// What it runs: bytecode, data for baseline code, or a builtin's id as a Smi.
     pub data: u16,
+    /// Its full-codegen code, up to 5.8.
+    pub code: Option<u16>,
     /// Inferred name or a builtin's id, up to 6.8; later in the ScopeInfo.
     pub inferred: Option<u16>,
     /// Start position.
@@ -178,6 +180,7 @@ impl SharedLayout {
             ((6, 8), Some(48)),
             ((7, 0), None),
         ];
+        const CODE: Since<Option<u16>> = &[((3, 11), Some(16)), ((5, 5), Some(8)), ((6, 2), None)];
         const START: Since<StartPosition> = &[
             ((3, 11), StartPosition::Packed { at: 124, doubled: false }),
             ((3, 14), StartPosition::Packed { at: 132, doubled: false }),
@@ -238,6 +241,7 @@ impl SharedLayout {
             name,
             script,
             data,
+            code: at(CODE, version)?,
             inferred,
             start,
             size: last.max(after_start).next_multiple_of(8),
