@@ -150,7 +150,7 @@ pub fn check(pid: u32) -> Result<Process, Refusal> {
         return Err(Refusal::Zombie);
     }
     let us = own_status();
-    if us.tracer == pid {
+    if process_of(us.tracer) == pid {
         return Err(Refusal::TracesUs);
     }
     if status.tracer != 0 {
@@ -188,7 +188,7 @@ pub(crate) fn refused(process: &Process, errno: Errno) -> Refusal {
     match errno {
         Errno::SRCH => Refusal::NoSuchProcess,
         _ if matches!(status.state, b'Z' | b'X') => Refusal::Zombie,
-        _ if status.tracer != 0 && status.tracer != std::process::id() => traced(status.tracer),
+        _ if status.tracer != 0 && process_of(status.tracer) != std::process::id() => traced(status.tracer),
         Errno::PERM | Errno::ACCESS | Errno::NOSYS => not_permitted(process),
         errno => Refusal::Failed { doing: "trace it", errno },
     }
@@ -201,9 +201,15 @@ fn gone(errno: Errno) -> Refusal {
     }
 }
 
-fn traced(by: u32) -> Refusal {
+fn traced(tracer: u32) -> Refusal {
+    let by = process_of(tracer);
     let name = Process::open(by).and_then(|tracer| tracer.thread_name(by)).unwrap_or_default();
     Refusal::Traced { by, name: Name::new(&name) }
+}
+
+/// The process that a thread is of: a tracer is told by its thread.
+fn process_of(tid: u32) -> u32 {
+    Process::open(tid).and_then(|thread| thread.status()).map_or(tid, |status| status.tgid)
 }
 
 fn own_status() -> Status {

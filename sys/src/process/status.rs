@@ -13,7 +13,7 @@ pub struct Status {
     pub tgid: u32,
     /// Parent, 0 if it is outside of this pid namespace.
     pub parent: u32,
-    /// Who traces it, 0 for none or one outside of this pid namespace.
+    /// The thread that traces it, 0 for none or one outside of this pid namespace.
     pub tracer: u32,
     /// Real, effective, saved and file system user.
     pub uid: [u32; 4],

@@ -1,0 +1,84 @@
+//! Samples wanted, taken, idle and lost.
+
+use crate::stage::{Target, Tracer, counter};
+
+#[test]
+fn a_busy_thread_is_sampled_at_the_rate_asked_for() {
+    let target = Target::start(&["spin"]);
+    let report = Tracer::start(target.pid(), 200, 2000, &[]).report();
+    report.adds_up();
+    assert_eq!(report.text("end"), "Time");
+    assert!((360..=440).contains(&report.number("wanted")), "{report:?}");
+    assert!(report.number("taken") * 10 >= report.number("wanted") * 8, "{report:?}");
+    target.is_unharmed();
+}
+
+#[test]
+fn a_sleeping_process_is_never_stopped() {
+    let target = Target::start(&["sleep"]);
+    let report = Tracer::start(target.pid(), 1000, 1000, &[]).report();
+    report.adds_up();
+    // It wakes 20 times a second for some microseconds.
+    assert!(report.number("visits") <= 5, "{report:?}");
+    assert!(report.number("idle") * 100 >= report.number("wanted") * 99, "{report:?}");
+}
+
+#[test]
+fn waiting_threads_are_visited_without_a_stop_if_wanted() {
+    let mut target = Target::start(&["calls"]);
+    let report = Tracer::start(target.pid(), 100, 1000, &["wall"]).report();
+    report.adds_up();
+    // Five that wait, and the first thread, which joins them.
+    assert_eq!(report.number("threads"), 6);
+    assert!((500..=700).contains(&report.number("wanted")), "{report:?}");
+    assert!(report.number("asleep") * 10 >= report.number("wanted") * 9, "{report:?}");
+    assert!(report.number("taken") * 10 >= report.number("wanted") * 9, "{report:?}");
+    assert!(target.get(counter::BROKEN_OFF) <= 1, "{}", target.get(counter::BROKEN_OFF));
+    assert_eq!(target.stop().code(), Some(47));
+}
+
+#[test]
+fn more_busy_threads_than_processors_are_all_sampled() {
+    let target = Target::start(&["spin", "31"]);
+    let report = Tracer::start(target.pid(), 500, 2000, &[]).report();
+    report.adds_up();
+    assert_eq!(report.number("threads"), 32);
+    // What is lost was lost by a machine that is busy with something else, too.
+    assert!(report.number("taken") > 32 * 20, "{report:?}");
+    assert!(report.number("lost") * 4 < report.number("wanted"), "{report:?}");
+    target.is_unharmed();
+}
+
+#[test]
+fn a_thread_is_held_no_longer_than_its_share() {
+    let target = Target::start(&["spin"]);
+    // 3 ms a stop, 100 times a second, would be 30 %.
+    let report = Tracer::start(target.pid(), 100, 3000, &["linger"]).report();
+    report.adds_up();
+    let share = report.number("held_ns") as f64 / report.number("length_ns") as f64;
+    assert!(share < 0.06, "{share} {report:?}");
+    assert!(report.number("throttled") > 100, "{report:?}");
+    assert_eq!(report.number("throttled").min(report.number("lost")), report.number("throttled"));
+    target.is_unharmed();
+}
+
+#[test]
+fn a_thread_that_is_not_wanted_is_let_go_at_once() {
+    let target = Target::start(&["spin", "3"]);
+    let report = Tracer::start(target.pid(), 200, 1000, &["unwanted"]).report();
+    report.adds_up();
+    assert_eq!((report.number("visits"), report.number("taken")), (4, 0), "{report:?}");
+    target.is_unharmed();
+}
+
+#[test]
+fn threads_that_come_and_go_by_the_hundred_are_followed() {
+    let mut target = Target::start(&["churn"]);
+    let report = Tracer::start(target.pid(), 1000, 2000, &[]).report();
+    report.adds_up();
+    assert_eq!(report.number("refusals"), 0, "{report:?}");
+    assert!(report.number("started") > 20, "{report:?}");
+    assert!(report.number("started") - report.number("ended") <= 12, "{report:?}");
+    assert!(target.get(counter::DONE) > 100);
+    assert_eq!(target.stop().code(), Some(43));
+}

@@ -1,0 +1,242 @@
+//! What a target must never notice.
+
+use crate::stage::{Target, Tracer, counter, pause, rounds};
+use rustix::process::Signal;
+use std::os::unix::process::ExitStatusExt;
+
+/// Milliseconds to wait, different in each round.
+fn moment(round: u32) -> u64 {
+    3 + u64::from(round.wrapping_mul(2_654_435_761) >> 26)
+}
+
+#[test]
+fn a_tracer_that_dies_at_any_moment_leaves_the_target_unharmed_and_no_signal_is_lost() {
+    let mut target = Target::start(&["signals"]);
+    let (mut queued, mut sum, rounds) = (0, 0, rounds(24));
+    for round in 0..rounds {
+        let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+        for _ in 0..moment(round) {
+            for _ in 0..4 {
+                queued += 1;
+                sum += u64::from(queued as u32);
+                target.queue(queued as u32);
+            }
+            pause(1);
+        }
+        let death = [Signal::KILL, Signal::SEGV, Signal::ABORT, Signal::KILL][round as usize % 4];
+        tracer.send(death);
+        assert_eq!(tracer.killed(), Some(death.as_raw()));
+        target.is_unharmed();
+    }
+    target.until("all signals are handled", || target.get(counter::QUEUED) >= queued);
+    assert_eq!((target.get(counter::QUEUED), target.get(counter::QUEUED_SUM)), (queued, sum));
+    assert_eq!(target.stop().code(), Some(42));
+    println!("{rounds} deaths, {queued} signals");
+}
+
+#[test]
+fn a_tracer_that_is_asked_to_end_reports_and_leaves_the_target_unharmed() {
+    let mut target = Target::start(&["spin", "2"]);
+    for (round, signal) in (0..).zip([Signal::INT, Signal::TERM, Signal::HUP]) {
+        let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+        pause(20 + moment(round));
+        tracer.send(signal);
+        let report = tracer.report();
+        report.adds_up();
+        assert_eq!(report.text("end"), format!("Signal({})", signal.as_raw()));
+        target.is_unharmed();
+    }
+    assert_eq!(target.stop().code(), Some(41));
+}
+
+#[test]
+fn ten_thousand_signals_are_all_delivered_once() {
+    let mut target = Target::start(&["signals", "alarm"]);
+    let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+    let mut sum = 0;
+    for number in 1..=10_000 {
+        sum += u64::from(number);
+        target.queue(number);
+        // One that is pending takes in those that come: so one after the other.
+        if number % 10 == 0 {
+            let before = target.get(counter::USR2);
+            target.send(Signal::USR2);
+            target.until("it is handled", || target.get(counter::USR2) > before);
+        }
+    }
+    target.until("all are handled", || target.get(counter::QUEUED) >= 10_000);
+    tracer.send(Signal::INT);
+    let report = tracer.report();
+    report.adds_up();
+    assert_eq!((target.get(counter::QUEUED), target.get(counter::QUEUED_SUM)), (10_000, sum));
+    assert_eq!(target.get(counter::USR2), 1000);
+    assert!(target.get(counter::ALARMS) > 10);
+    assert_eq!(target.stop().code(), Some(42));
+}
+
+#[test]
+fn a_stopped_process_stays_stopped_until_it_is_continued() {
+    let mut target = Target::start(&["spin", "2"]);
+    let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+    for round in 0..rounds(8) {
+        pause(moment(round));
+        target.send(Signal::STOP);
+        target.until("all its threads stand", || {
+            target.states().iter().all(|(_, state, _)| matches!(state, b't' | b'T'))
+        });
+        assert!(parent_sees_stop(target.pid()), "round {round}");
+        pause(5);
+        let before = target.get(counter::PROGRESS);
+        pause(30);
+        assert_eq!(target.get(counter::PROGRESS), before, "it runs though it was stopped");
+        target.send(Signal::CONT);
+        target.until("it runs again", || target.get(counter::PROGRESS) > before);
+    }
+    // The tracer's end leaves it as it is.
+    target.send(Signal::STOP);
+    target.until("all stand", || target.states().iter().all(|state| matches!(state.1, b't' | b'T')));
+    tracer.send(Signal::KILL);
+    tracer.killed();
+    target.until("all are stopped", || target.states().iter().all(|state| state.1 == b'T' && state.2 == 0));
+    let before = target.get(counter::PROGRESS);
+    pause(30);
+    assert_eq!(target.get(counter::PROGRESS), before);
+    // One that is stopped already can be sampled once it goes on.
+    let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+    pause(30);
+    assert_eq!(target.get(counter::PROGRESS), before, "attaching has let it go on");
+    target.send(Signal::CONT);
+    target.until("it runs again", || target.get(counter::PROGRESS) > before);
+    pause(50);
+    tracer.send(Signal::INT);
+    let report = tracer.report();
+    report.adds_up();
+    assert!(report.number("taken") > 0);
+    target.is_unharmed();
+    assert_eq!(target.stop().code(), Some(41));
+}
+
+/// The target's parent, which is this process, is told of the stop, as a shell is.
+fn parent_sees_stop(pid: u32) -> bool {
+    let mut status = 0;
+    // SAFETY: `status` is a valid int to write to.
+    let seen = unsafe { libc::waitpid(pid as i32, &mut status, libc::WUNTRACED) };
+    seen == pid as i32 && libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGSTOP
+}
+
+#[test]
+fn a_tracer_that_is_stopped_sets_the_target_free_and_goes_on_when_it_is_continued() {
+    let mut target = Target::start(&["signals"]);
+    let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+    let mut sent = 0;
+    for round in 0..rounds(8) {
+        pause(30 + moment(round));
+        tracer.send(if round % 3 == 2 { Signal::TSTP } else { Signal::STOP });
+        let free = |(_, state, tracer): &(u32, u8, u32)| *tracer == 0 && *state != b't';
+        target.until("it is free", || target.states().iter().all(free));
+        sent += 1;
+        target.queue(sent);
+        target.until("its signals come", || target.get(counter::QUEUED) == u64::from(sent));
+        target.is_unharmed();
+        let process = flame_sys::process::Process::open(tracer.pid()).unwrap();
+        let stopped = || process.status().is_ok_and(|status| status.state == b'T');
+        target.until("the tracer stands", stopped);
+        pause(100);
+        assert!(stopped(), "the tracer does not stay stopped");
+        tracer.send(Signal::CONT);
+        target.until("it is traced again", || tracer.traces(&target));
+    }
+    tracer.send(Signal::INT);
+    let report = tracer.report();
+    report.adds_up();
+    assert!(report.number("taken") > 0);
+    assert_eq!(target.stop().code(), Some(42));
+}
+
+#[test]
+fn children_are_not_traced_and_all_end_as_they_should() {
+    let mut target = Target::start(&["forks"]);
+    let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+    target.until("a thousand children", || target.get(counter::DONE) >= 1000);
+    tracer.send(Signal::INT);
+    tracer.report().adds_up();
+    let done = target.get(counter::DONE);
+    target.until("more of them", || target.get(counter::DONE) > done);
+    assert_eq!(target.stop().code(), Some(45));
+}
+
+#[test]
+fn system_calls_that_wait_are_not_broken_off() {
+    let mut target = Target::start(&["calls"]);
+    let report = Tracer::start(target.pid(), 1000, 3000, &[]).report();
+    report.adds_up();
+    let (done, broken_off) = (target.get(counter::DONE), target.get(counter::BROKEN_OFF));
+    assert!(done > 200);
+    // Between the look and the stop a thread can go to sleep: that is counted.
+    assert!(broken_off <= report.number("disturbed"), "{broken_off} of {done}: {report:?}");
+    assert_eq!(target.stop().code(), Some(47));
+}
+
+#[test]
+fn a_first_thread_that_ends_before_others_is_normal() {
+    let mut target = Target::start(&["leader-ends"]);
+    target.until("the first has ended", || target.states().iter().any(|state| state.1 == b'Z'));
+    drop(target);
+    target = Target::start(&["leader-ends"]);
+    let report = Tracer::start(target.pid(), 1000, 500, &[]).report();
+    // It may have been too late to trace the first thread.
+    assert!(report.text("end") == "Time" || report.text("refused") == "Zombie", "{report:?}");
+    target.is_unharmed_but_for_its_first_thread();
+    assert_eq!(target.stop().code(), Some(44));
+}
+
+#[test]
+fn the_end_of_the_target_reaches_its_parent_and_ends_the_session() {
+    let ends = [
+        (["end", "7"], "Target(Exit(Code(7)))"),
+        (["end", "abort"], "Target(Exit(Signal(6)))"),
+        (["end", "segv"], "Target(Exit(Signal(11)))"),
+        (["spin", "3"], "Target(Exit(Signal(9)))"),
+    ];
+    for (role, expected) in ends {
+        let mut target = Target::start(&role);
+        let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+        if role[0] == "spin" {
+            target.send(Signal::KILL);
+        }
+        let status = target.wait();
+        let report = tracer.report();
+        report.adds_up();
+        assert_eq!(report.text("end"), expected, "{report:?}");
+        assert_eq!(report.number("started"), report.number("ended"), "{report:?}");
+        assert_eq!(report.number("process_ends"), 1);
+        let seen = status.code().map(|code| format!("Code({code})"));
+        let seen = seen.or(status.signal().map(|signal| format!("Signal({signal})")));
+        assert!(expected.contains(&seen.unwrap()), "{status:?} {expected}");
+    }
+}
+
+#[test]
+fn an_exec_ends_the_session_and_the_new_program_runs_free() {
+    for from in ["first", "other"] {
+        for _ in 0..rounds(4) {
+            let target = Target::start(&["exec", from]);
+            let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+            let report = tracer.report();
+            report.adds_up();
+            assert_eq!(report.text("end"), "Target(Exec)", "{from}");
+            target.is_unharmed();
+        }
+    }
+}
+
+#[test]
+fn a_second_tracer_is_refused_and_told_who_the_first_is() {
+    let target = Target::start(&["spin"]);
+    let tracer = Tracer::start(target.pid(), 100, 60_000, &[]).attached(&target);
+    let refused = Tracer::start(target.pid(), 100, 60_000, &[]).report();
+    let expected = format!("Traced {{ by: {}, name: \"live-target\" }}", tracer.pid());
+    assert_eq!(refused.text("refused"), expected);
+    drop(tracer);
+    target.is_unharmed();
+}

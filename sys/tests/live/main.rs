@@ -1,0 +1,6 @@
+//! The session against real processes: what it counts, and that nothing ever happens to them.
+
+mod counts;
+mod harm;
+mod memory;
+mod stage;
