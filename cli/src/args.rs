@@ -4,6 +4,7 @@
 //! argh lacks is put in order before it looks: `--rate=250`, `-r250`, and the command after `--`.
 
 use argh::FromArgs;
+use flame_render::{Format, View};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ pub struct Profile {
     pub rate: u32,
     /// The output's file; standard output if `None`.
     pub output: Option<PathBuf>,
+    /// What the output shows of the profile.
+    pub view: View,
     /// Nothing but errors on stderr.
     pub quiet: bool,
 }
@@ -50,37 +53,6 @@ pub enum Target {
     Pid(u32),
     /// One that this command starts, or that is found among its descendants. Never empty.
     Run(Vec<OsString>),
-}
-
-/// A format by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// A tree.
-    Text,
-    /// A page.
-    Flame,
-    /// Stacks, files by base name.
-    Raw,
-    /// Stacks, files by path.
-    FullRaw,
-    /// A line for each stack.
-    Folded,
-}
-
-impl Format {
-    /// All that can be written.
-    pub const ALL: [Format; 5] = [Format::Text, Format::Flame, Format::Raw, Format::FullRaw, Format::Folded];
-
-    /// Its name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Format::Text => "text",
-            Format::Flame => "flame",
-            Format::Raw => "raw",
-            Format::FullRaw => "fullraw",
-            Format::Folded => "folded",
-        }
-    }
 }
 
 /// Why a command line was not understood.
@@ -102,6 +74,8 @@ pub enum Misuse {
     Seconds(String),
     /// Not a rate.
     Rate(String),
+    /// Neither `on` nor `off`.
+    Native(String),
     /// One word too many.
     Extra(String),
     /// `run` and no command.
@@ -122,6 +96,8 @@ struct Words {
     rate: Option<String>,
     #[argh(option, short = 'o')]
     output: Option<String>,
+    #[argh(option)]
+    native: Option<String>,
     #[argh(switch, short = 'q')]
     quiet: bool,
     #[argh(switch, short = 'V')]
@@ -168,6 +144,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         [_, _, extra, ..] => return Err(Misuse::Extra((*extra).into())),
     };
     let rate = given.rate.map_or(Ok(DEFAULT_RATE), |text| rate(&lossy(&text)))?;
+    let native = given.native.map_or(Ok(true), |text| switch(&lossy(&text)))?;
     let output = given.output.map(|path| PathBuf::from(OsString::from_vec(bytes(&path))));
     if let Target::Run(command) = &target {
         match output {
@@ -176,7 +153,15 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
             Some(_) => {}
         }
     }
-    Ok(Command::Profile(Profile { target, format, length, rate, output, quiet: given.quiet }))
+    Ok(Command::Profile(Profile {
+        target,
+        format,
+        length,
+        rate,
+        output,
+        view: View { native, ..View::default() },
+        quiet: given.quiet,
+    }))
 }
 
 /// One argument as argh takes it: an option's value apart from its name, and each byte as the
@@ -210,7 +195,7 @@ fn pid(text: &str) -> Option<u32> {
 }
 
 fn format(name: &str) -> Result<Format, Misuse> {
-    Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| Misuse::Format(name.into()))
+    name.parse().map_err(|_| Misuse::Format(name.into()))
 }
 
 fn seconds(text: &str) -> Result<Duration, Misuse> {
@@ -228,6 +213,14 @@ fn rate(text: &str) -> Result<u32, Misuse> {
         .ok()
         .filter(|rate| digits && (1..=10_000).contains(rate))
         .ok_or_else(|| Misuse::Rate(text.into()))
+}
+
+fn switch(text: &str) -> Result<bool, Misuse> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(Misuse::Native(text.into())),
+    }
 }
 
 #[cfg(test)]
@@ -254,6 +247,7 @@ mod tests {
             length: Duration::from_millis(2500),
             rate: DEFAULT_RATE,
             output: None,
+            view: View::default(),
             quiet: false,
         };
         assert_eq!(profile("1234 text 2.5"), expected);
@@ -270,6 +264,15 @@ mod tests {
             let profile = profile(line);
             assert_eq!((profile.rate, profile.quiet), (250, true), "{line}");
             assert_eq!(profile.output.as_deref(), Some("out".as_ref()), "{line}");
+        }
+    }
+
+    #[test]
+    fn native_frames_are_shown_unless_switched_off() {
+        for (line, native) in
+            [("1 text 1", true), ("1 text 1 --native on", true), ("--native=off 1 text 1", false)]
+        {
+            assert_eq!(profile(line).view.native, native, "{line}");
         }
     }
 
@@ -311,6 +314,7 @@ mod tests {
             ("1 text 3 -r 0", Misuse::Rate("0".into())),
             ("1 text 3 -r 10001", Misuse::Rate("10001".into())),
             ("1 text 3 --rate=fast", Misuse::Rate("fast".into())),
+            ("1 text 3 --native maybe", Misuse::Native("maybe".into())),
             ("1 text 3 --frob", Misuse::Option("Unrecognized argument: --frob".into())),
             ("1 text 3 -o", Misuse::Option("No value provided for option '-o'.".into())),
             ("run text 3 -o out", Misuse::NoCommand),

@@ -1,8 +1,9 @@
 //! All words for users about what went wrong: the cause, the evidence seen, and what to do.
 
-use crate::args::{Format, Misuse};
+use crate::args::Misuse;
 use crate::output::{OutputCause, OutputError};
 use crate::printable::Printable;
+use flame_render::Format;
 use rustix::fs::FileType;
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -78,6 +79,7 @@ impl Display for Misuse {
                 write!(f, "seconds are a decimal number above 0 (and at most a year's), not {}", Quoted(word))
             }
             Misuse::Rate(word) => write!(f, "a rate is a whole number from 1 to 10000, not {}", Quoted(word)),
+            Misuse::Native(word) => write!(f, "`--native` is on or off, not {}", Quoted(word)),
             Misuse::Extra(word) => write!(f, "one word too many: {}", Quoted(word)),
             Misuse::NoCommand => f.write_str("run which command? It stands after `--`"),
             Misuse::CommandWithoutDashes(word) => {
