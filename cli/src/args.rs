@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Samples a second when nothing else is asked: not a divisor of anybody's timer.
 pub const DEFAULT_RATE: u32 = 99;
 
+/// Percent of wall time that a thread may be held when nothing else is asked.
+pub const DEFAULT_MAX_PAUSE: f64 = 5.0;
+
 /// Longest run, a year. Longer is a slip of the finger.
 const MAX_SECONDS: f64 = 31_536_000.0;
 
@@ -40,6 +43,8 @@ pub struct Profile {
     pub rate: u32,
     /// The output's file; standard output if `None`.
     pub output: Option<PathBuf>,
+    /// Share of wall time, in percent, that a thread may be held: above 0, at most 100.
+    pub max_pause: f64,
     /// What the output shows of the profile.
     pub view: View,
     /// Nothing but errors on stderr.
@@ -74,6 +79,8 @@ pub enum Misuse {
     Seconds(String),
     /// Not a rate.
     Rate(String),
+    /// Not a share.
+    MaxPause(String),
     /// Neither `on` nor `off`.
     Native(String),
     /// One word too many.
@@ -96,8 +103,12 @@ struct Words {
     rate: Option<String>,
     #[argh(option, short = 'o')]
     output: Option<String>,
+    #[argh(switch)]
+    lines: bool,
     #[argh(option)]
     native: Option<String>,
+    #[argh(option)]
+    max_pause: Option<String>,
     #[argh(switch, short = 'q')]
     quiet: bool,
     #[argh(switch, short = 'V')]
@@ -145,6 +156,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     };
     let rate = given.rate.map_or(Ok(DEFAULT_RATE), |text| rate(&lossy(&text)))?;
     let native = given.native.map_or(Ok(true), |text| switch(&lossy(&text)))?;
+    let max_pause = given.max_pause.map_or(Ok(DEFAULT_MAX_PAUSE), |text| percent(&lossy(&text)))?;
     let output = given.output.map(|path| PathBuf::from(OsString::from_vec(bytes(&path))));
     if let Target::Run(command) = &target {
         match output {
@@ -159,7 +171,8 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         length,
         rate,
         output,
-        view: View { native, ..View::default() },
+        max_pause,
+        view: View { lines: given.lines, native, ..View::default() },
         quiet: given.quiet,
     }))
 }
@@ -215,6 +228,12 @@ fn rate(text: &str) -> Result<u32, Misuse> {
         .ok_or_else(|| Misuse::Rate(text.into()))
 }
 
+fn percent(text: &str) -> Result<f64, Misuse> {
+    let decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let share = text.parse().ok().filter(|share: &f64| decimal && *share > 0.0 && *share <= 100.0);
+    share.ok_or_else(|| Misuse::MaxPause(text.into()))
+}
+
 fn switch(text: &str) -> Result<bool, Misuse> {
     match text {
         "on" => Ok(true),
@@ -247,6 +266,7 @@ mod tests {
             length: Duration::from_millis(2500),
             rate: DEFAULT_RATE,
             output: None,
+            max_pause: DEFAULT_MAX_PAUSE,
             view: View::default(),
             quiet: false,
         };
@@ -274,6 +294,12 @@ mod tests {
         {
             assert_eq!(profile(line).view.native, native, "{line}");
         }
+    }
+
+    #[test]
+    fn lines_and_the_longest_pause_can_be_asked_for() {
+        let profile = profile("1 text 1 --lines --max-pause 2.5");
+        assert!(profile.view.lines && profile.max_pause == 2.5);
     }
 
     #[test]
@@ -314,6 +340,8 @@ mod tests {
             ("1 text 3 -r 0", Misuse::Rate("0".into())),
             ("1 text 3 -r 10001", Misuse::Rate("10001".into())),
             ("1 text 3 --rate=fast", Misuse::Rate("fast".into())),
+            ("1 text 3 --max-pause 0", Misuse::MaxPause("0".into())),
+            ("1 text 3 --max-pause 5%", Misuse::MaxPause("5%".into())),
             ("1 text 3 --native maybe", Misuse::Native("maybe".into())),
             ("1 text 3 --frob", Misuse::Option("Unrecognized argument: --frob".into())),
             ("1 text 3 -o", Misuse::Option("No value provided for option '-o'.".into())),

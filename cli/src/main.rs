@@ -1,38 +1,62 @@
 //! node-flame: flame graphs of running Node.js processes, from outside.
+//!
+//! # One command walked through
+//!
+//! `node-flame 1234 flame 10 -o out.html`: [`args`] understands the words. [`output`] opens a passing
+//! file beside `out.html`, so that a place that cannot be written to is told at once. [`target`] finds
+//! the object that holds V8 in process 1234, or says what it runs instead. [`sampling`] has `flame_sys`
+//! hold its running threads and makes a profile of what is found, while [`narrator`] tells how it goes.
+//! Then nothing is traced any more: the profile is rendered and the file takes its name, and [`report`]
+//! tells the whole truth about the run. Every way out with an error passes through [`main`], with the
+//! words of [`message`].
 
 mod args;
+mod launch;
 mod message;
+mod narrator;
 mod output;
 mod printable;
-#[expect(dead_code, reason = "no run yields a profile yet")]
 mod report;
+mod sampling;
+mod symbols;
+mod target;
 
-use args::Command;
+use args::{Command, Target};
+use flame_sys::signals::Blocked;
 use message::Failure;
 use output::Output;
-use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match carry_out() {
-        Ok(code) => code,
-        Err(failure) => {
-            // Where stderr is gone, the exit code still tells.
-            let _ = writeln!(std::io::stderr(), "node-flame: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    carry_out().unwrap_or_else(|failure| {
+        narrator::complain(&failure);
+        ExitCode::from(failure.exit_code())
+    })
 }
 
 fn carry_out() -> Result<ExitCode, Failure> {
     match args::parse(std::env::args_os().skip(1).collect())? {
-        Command::Help => print(include_str!("help.txt"))?,
-        Command::Version => print(concat!("node-flame ", env!("CARGO_PKG_VERSION"), "\n"))?,
-        Command::Profile(profile) => return Err(Failure::Unwired(profile)),
+        Command::Help => print(include_str!("help.txt")),
+        Command::Version => print(concat!("node-flame ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Profile(wanted) => {
+            let output = Output::open(wanted.output.as_deref())?;
+            match &wanted.target {
+                Target::Pid(pid) => profile(&wanted, *pid, output),
+                Target::Run(command) => launch::run(&wanted, command, output),
+            }
+        }
     }
+}
+
+fn profile(wanted: &args::Profile, pid: u32, output: Output) -> Result<ExitCode, Failure> {
+    let mut files = target::Files::default();
+    let target = target::Target::open(pid, &mut files)?;
+    let run = sampling::sample(&Blocked::new(), target, &mut files, wanted)?;
+    sampling::write(output, &run.profile, wanted)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(text: &str) -> Result<(), Failure> {
-    Ok(Output::Stdout.write(|to| to.write_all(text.as_bytes()))?)
+fn print(text: &str) -> Result<ExitCode, Failure> {
+    Output::open(None)?.write(|to| to.write_all(text.as_bytes()))?;
+    Ok(ExitCode::SUCCESS)
 }

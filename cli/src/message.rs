@@ -3,7 +3,11 @@
 use crate::args::Misuse;
 use crate::output::{OutputCause, OutputError};
 use crate::printable::Printable;
+use flame_core::v8::Unsupported;
 use flame_render::Format;
+use flame_sys::attach::{Evidence, Refusal};
+use flame_sys::session::{End, ProcessEnd};
+use flame_sys::tracer::Exit;
 use rustix::fs::FileType;
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -15,8 +19,25 @@ pub enum Failure {
     Usage(Misuse),
     /// The profile could not be written.
     Output(OutputError),
-    /// Sampling is not wired to the command line.
-    Unwired(crate::args::Profile),
+    /// The command of `run` could not be started.
+    Start(Option<String>, io::Error),
+    /// The command of `run` ended, and no Node process was seen.
+    NoNode,
+    /// The process cannot be profiled.
+    Refused(u32, Refusal),
+    /// The process runs something else than Node.
+    NotNode(u32, Program),
+    /// The process runs Node, but with a V8 that is not known.
+    Unsupported(u32, Unsupported),
+}
+
+/// What a process that is not Node runs.
+#[derive(Debug)]
+pub struct Program {
+    /// Path of its executable, as it sees it.
+    pub exe: String,
+    /// The Node processes among its descendants.
+    pub nodes: Vec<u32>,
 }
 
 impl Failure {
@@ -48,9 +69,17 @@ impl Display for Failure {
                 write!(f, "{misuse}\n{USAGE}")
             }
             Failure::Output(error) => error.fmt(f),
-            Failure::Unwired(profile) => {
-                let _ = crate::output::Output::open(profile.output.as_deref());
-                write!(f, "{profile:?} cannot be sampled yet")
+            Failure::Start(program, error) => {
+                let program = program.as_deref().unwrap_or_default();
+                write!(f, "cannot start {}: {}", Printable(program), system_words(error))
+            }
+            Failure::NoNode => {
+                f.write_str("the command ended, and no Node.js process was seen in it: nothing was profiled")
+            }
+            Failure::Refused(pid, refusal) => refused(f, *pid, refusal),
+            Failure::NotNode(pid, program) => not_node(f, *pid, program),
+            Failure::Unsupported(pid, unsupported) => {
+                write!(f, "{pid} runs a Node.js whose V8 cannot be read: {unsupported}")
             }
         }
     }
@@ -79,6 +108,13 @@ impl Display for Misuse {
                 write!(f, "seconds are a decimal number above 0 (and at most a year's), not {}", Quoted(word))
             }
             Misuse::Rate(word) => write!(f, "a rate is a whole number from 1 to 10000, not {}", Quoted(word)),
+            Misuse::MaxPause(word) => {
+                write!(
+                    f,
+                    "`--max-pause` is a share in percent, above 0 and at most 100, not {}",
+                    Quoted(word)
+                )
+            }
             Misuse::Native(word) => write!(f, "`--native` is on or off, not {}", Quoted(word)),
             Misuse::Extra(word) => write!(f, "one word too many: {}", Quoted(word)),
             Misuse::NoCommand => f.write_str("run which command? It stands after `--`"),
@@ -92,6 +128,148 @@ impl Display for Misuse {
                 "standard output belongs to the command that is run: name a file for the profile by \
                  `-o FILE` (`-o -` mixes both)",
             ),
+        }
+    }
+}
+
+fn refused(f: &mut Formatter<'_>, pid: u32, refusal: &Refusal) -> fmt::Result {
+    match refusal {
+        Refusal::NoSuchProcess => {
+            write!(
+                f,
+                "no process {pid} (in a container, pids are those that `ps` shows where node-flame runs)"
+            )
+        }
+        Refusal::Thread { of } => write!(f, "{pid} is a thread; its process is {of}: node-flame {of} ..."),
+        Refusal::Zombie => write!(f, "{pid} has ended: its parent has only not asked for its exit code yet"),
+        Refusal::Kernel => write!(f, "{pid} is not a Node.js process: it is a thread of the kernel"),
+        Refusal::Ourselves => f.write_str("node-flame cannot profile itself"),
+        Refusal::TracesUs => write!(f, "{pid} traces node-flame: each would wait for the other"),
+        Refusal::WaitsForUs => {
+            write!(
+                f,
+                "{pid} waits for node-flame to end, so there is nothing to profile: another pid was meant?"
+            )
+        }
+        Refusal::Bits32 => write!(f, "{pid} is a 32-bit process; node-flame reads 64-bit ones alone"),
+        Refusal::NotElf => write!(f, "{pid} is not a Node.js process: it executes no ELF file of this host"),
+        Refusal::Machine { machine } => write!(
+            f,
+            "{pid} is built for another processor (ELF machine {machine}); use the node-flame of that one"
+        ),
+        Refusal::Emulated => write!(
+            f,
+            "{pid} is an emulator: the program in it is of another processor and cannot be seen from outside"
+        ),
+        Refusal::Traced { by: 0, .. } => write!(
+            f,
+            "cannot attach to {pid}: it is already traced by a process outside of this container; a process \
+             has one tracer at a time"
+        ),
+        Refusal::Traced { by, name } => write!(
+            f,
+            "cannot attach to {pid}: it is already traced by {} ({by}); a process has one tracer at a time, \
+             so end that one first",
+            Printable(name.as_str())
+        ),
+        Refusal::NotPermitted(evidence) => {
+            let (why, remedy) = permission(evidence);
+            write!(f, "cannot attach to {pid}: Operation not permitted; {why}; {remedy}")
+        }
+        Refusal::Failed { doing, errno } => {
+            write!(f, "cannot attach to {pid}: could not {doing}: {}", reason(*errno))
+        }
+    }
+}
+
+/// Which of the kernel's rules it was that forbade it, and what helps.
+fn permission(evidence: &Evidence) -> (String, &'static str) {
+    const PRIVILEGE: &str =
+        "run as root or give the binary CAP_SYS_PTRACE (setcap cap_sys_ptrace=ep node-flame)";
+    const CONTAINER: &str = "run it on the host as root, or start the container with --cap-add SYS_PTRACE";
+    let Evidence { our_uid, our_gid, their_uid, their_gid, .. } = *evidence;
+    let same_user =
+        their_uid.iter().all(|uid| *uid == our_uid) && their_gid.iter().all(|gid| *gid == our_gid);
+    if evidence.yama == Some(3) {
+        return (
+            "yama's ptrace_scope is 3: nobody may trace on this host".into(),
+            "that lasts until the next boot: see kernel.yama.ptrace_scope in sysctl.d",
+        );
+    }
+    if evidence.no_ptrace {
+        return (
+            format!(
+                "ptrace is refused to node-flame altogether (its seccomp mode is {})",
+                evidence.our_seccomp
+            ),
+            CONTAINER,
+        );
+    }
+    if evidence.sys_ptrace {
+        if evidence.same_user_namespace == Some(false) {
+            let why =
+                "the process is in another user namespace, where node-flame's CAP_SYS_PTRACE does not count";
+            return (why.into(), "run it on the host as root, or inside of that namespace");
+        }
+        return (
+            "node-flame has CAP_SYS_PTRACE, so a security module (SELinux, AppArmor) forbids it".into(),
+            "the kernel's log or the audit log names the rule",
+        );
+    }
+    if !same_user && our_uid == 0 {
+        return ("node-flame is root, but without CAP_SYS_PTRACE (as in a container)".into(), CONTAINER);
+    }
+    if !same_user {
+        let why = format!("it runs as user {} and node-flame as user {our_uid}", their_uid[0]);
+        return (why, PRIVILEGE);
+    }
+    match evidence.yama {
+        Some(scope @ 1..) => (
+            format!(
+                "yama's ptrace_scope is {scope}: node-flame needs CAP_SYS_PTRACE even for its own user's processes"
+            ),
+            "run as root, give the binary CAP_SYS_PTRACE, or `sysctl kernel.yama.ptrace_scope=0`",
+        ),
+        _ if evidence.not_dumpable => {
+            ("the process has made itself undumpable (prctl, or a change of user)".into(), PRIVILEGE)
+        }
+        _ if evidence.more_capable && our_uid == 0 => (
+            "the process has capabilities that node-flame lacks, CAP_SYS_PTRACE among those missing".into(),
+            CONTAINER,
+        ),
+        _ if evidence.more_capable => {
+            ("the process has capabilities that node-flame lacks".into(), PRIVILEGE)
+        }
+        _ if our_uid == 0 => {
+            ("node-flame is root, but without CAP_SYS_PTRACE (as in a container)".into(), CONTAINER)
+        }
+        _ => ("node-flame has no CAP_SYS_PTRACE".into(), PRIVILEGE),
+    }
+}
+
+fn not_node(f: &mut Formatter<'_>, pid: u32, program: &Program) -> fmt::Result {
+    let exe = Printable(&program.exe);
+    write!(f, "{pid} is not a Node.js process: it runs {exe}")?;
+    let name = program.exe.rsplit('/').next().unwrap_or_default();
+    let name = name.trim_end_matches(" (deleted)").trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let hint = match name {
+        "bun" => "; Bun's engine is JavaScriptCore, not V8",
+        "deno" => "; Deno's V8 comes without the symbols that tell its layout",
+        "java" => "; for Java there is async-profiler",
+        "python" | "pypy" => "; for Python there is py-spy",
+        "ruby" => "; for Ruby there is rbspy",
+        "electron" | "chrome" | "chromium" | "code" => {
+            "; Chromium's V8 comes without the symbols that tell its layout"
+        }
+        _ => " and holds no V8",
+    };
+    f.write_str(hint)?;
+    match program.nodes.as_slice() {
+        [] => Ok(()),
+        [node] => write!(f, "; but its descendant {node} is Node: node-flame {node} ..."),
+        [first, ..] => {
+            let all: Vec<String> = program.nodes.iter().map(u32::to_string).collect();
+            write!(f, "; but its descendants {} are Node: node-flame {first} ...", all.join(", "))
         }
     }
 }
@@ -123,6 +301,7 @@ impl Display for OutputError {
         let path = self.path.as_ref().map(|path| path.display().to_string());
         let file = Printable(path.as_deref().unwrap_or("standard output"));
         match &self.cause {
+            OutputCause::Closed => write!(f, "cannot write {file}: it is closed"),
             OutputCause::NoFileName => write!(f, "cannot write {file}: it names no file"),
             OutputCause::NotAFile(FileType::Directory) => write!(f, "cannot write {file}: it is a directory"),
             OutputCause::NotAFile(_) => write!(
@@ -146,6 +325,28 @@ impl Display for OutputError {
             }
         }
     }
+}
+
+/// How a target's end is told, if it was that which ended the run: `exited with code 0`.
+pub fn end(end: &End) -> Option<String> {
+    let End::Target(end) = end else { return None };
+    Some(match end {
+        ProcessEnd::Exit(Exit::Code(code)) => format!("exited with code {code}"),
+        ProcessEnd::Exit(Exit::Signal(signal)) => format!("was killed by {}", signal_name(*signal)),
+        ProcessEnd::Gone => "exited".into(),
+        ProcessEnd::Exec => "replaced itself by another program (exec)".into(),
+    })
+}
+
+/// `SIGKILL` for 9.
+pub fn signal_name(number: i32) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+    let name = usize::try_from(number).ok().and_then(|number| NAMES.get(number.checked_sub(1)?));
+    name.map_or_else(|| format!("signal {number}"), |name| format!("SIG{name}"))
 }
 
 fn reason(error: rustix::io::Errno) -> String {

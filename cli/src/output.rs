@@ -32,6 +32,8 @@ pub struct OutputError {
 /// What is wrong with an output.
 #[derive(Debug)]
 pub enum OutputCause {
+    /// It was closed when node-flame was started.
+    Closed,
     /// The path ends in no file name.
     NoFileName,
     /// The directory that the file is to stand in cannot be opened.
@@ -75,7 +77,11 @@ impl Drop for Replacement {
 impl Output {
     /// Opens `path`, or standard output for `None` and `-`.
     pub fn open(path: Option<&Path>) -> Result<Output, OutputError> {
-        let Some(path) = path.filter(|path| *path != "-") else { return Ok(Output::Stdout) };
+        let Some(path) = path.filter(|path| *path != "-") else {
+            let is_closed = flame_sys::streams::stdout_was_closed();
+            let closed = OutputError { path: None, cause: OutputCause::Closed };
+            return if is_closed { Err(closed) } else { Ok(Output::Stdout) };
+        };
         open_file(path).map_err(|cause| OutputError { path: Some(path.into()), cause })
     }
 

@@ -1,13 +1,53 @@
 //! The closing report: what a run took, what it cost, and what is not as it should be.
 
 use crate::printable::Printable;
-use flame_core::profile::{Frame, Kind, Profile, Receipt};
+use flame_core::profile::{Counts, Frame, Kind, Profile, Receipt};
+use flame_sys::session::Outcome;
 use std::fmt::Write;
 
 /// The report's lines.
 pub fn report(profile: &Profile) -> String {
     let unresolved = profile.frames().iter().filter(|frame| is_unresolved(profile, frame)).count();
     lines(&profile.receipt, profile.frames().len(), unresolved)
+}
+
+/// What a session did, for the process `pid`.
+///
+/// Threads that run no JavaScript are looked at to find that out; they have no part in the counts.
+pub fn receipt(outcome: &Outcome, pid: u32) -> Receipt {
+    let mut counts = Counts::default();
+    let mut pauses = outcome.pauses;
+    pauses.observed_ns = 0;
+    let length_us = outcome.length_ns / 1000;
+    for report in &outcome.threads {
+        let part = report.counts;
+        if report.not_wanted || (report.thread.tid != pid && part.taken == 0) {
+            continue;
+        }
+        counts.wanted += part.wanted;
+        counts.taken += part.taken;
+        counts.idle += part.idle;
+        counts.lost += part.lost;
+        counts.disturbed += part.disturbed;
+        let lived_us = report.until_us.unwrap_or(length_us).saturating_sub(report.from_us);
+        pauses.observed_ns += lived_us.saturating_mul(1000);
+    }
+    Receipt { counts, pauses, remarks: remarks(outcome) }
+}
+
+/// What a session lost, in sentences.
+fn remarks(outcome: &Outcome) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let mut remark = |count: u64, what: &str| {
+        if count > 0 {
+            remarks.push(format!("{count} {what}"));
+        }
+    };
+    remark(outcome.throttled, "of the lost samples would have held a thread beyond its share of time");
+    remark(outcome.late_reads, "reads came too late into a stop and were left out");
+    remark(outcome.untracked, "threads were not followed: too many of them, or of open files");
+    remark(outcome.refused, "threads could not be traced");
+    remarks
 }
 
 /// Native code without a symbol, or JavaScript whose script could not be read.
@@ -67,7 +107,7 @@ impl std::fmt::Display for Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flame_core::profile::{Counts, Pauses};
+    use flame_core::profile::Pauses;
 
     #[test]
     fn every_figure_is_told() {

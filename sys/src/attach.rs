@@ -179,8 +179,8 @@ pub fn check(pid: u32) -> Result<Process, Refusal> {
     Ok(process)
 }
 
-/// Why seizing it failed.
-pub(crate) fn refused(process: &Process, errno: Errno) -> Refusal {
+/// Why something that needs the right to trace it failed.
+pub fn refused(process: &Process, errno: Errno) -> Refusal {
     let status = match process.status() {
         Ok(status) => status,
         Err(errno) => return gone(errno),

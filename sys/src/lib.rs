@@ -15,6 +15,7 @@ pub mod process;
 pub mod session;
 pub mod signals;
 pub mod spawn;
+pub mod streams;
 pub mod tracer;
 
 pub use rustix::io::Errno;

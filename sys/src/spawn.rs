@@ -1,7 +1,7 @@
 //! A command that is started to be profiled.
 
 use crate::process::{FileId, Process, children};
-use crate::signals::Blocked;
+use crate::signals::{Blocked, Taken};
 use crate::tracer::Exit;
 use crate::{Errno, last_error};
 use std::ffi::OsString;
@@ -33,6 +33,8 @@ pub struct Child {
 pub enum Match {
     /// Not that one.
     No,
+    /// It cannot be told yet: its libraries may not be loaded. It is asked about again.
+    Later,
     /// That one, unless one below it turns up in the time given: a wrapper that could be meant itself.
     Perhaps,
     /// That one.
@@ -55,7 +57,7 @@ pub enum Found {
     /// The command has ended before.
     Ended(Exit),
     /// node-flame got this signal.
-    Signal(i32),
+    Signal(Taken),
 }
 
 impl Child {
@@ -140,14 +142,16 @@ impl Child {
                 });
                 let verdict = known.map(|known| known.verdict).unwrap_or_else(|| {
                     let verdict = judge(&process);
-                    judged.retain(|known| known.pid != process.pid());
-                    judged.push(Judged { pid: process.pid(), image: image.id, arguments, verdict });
+                    if verdict != Match::Later {
+                        judged.retain(|known| known.pid != process.pid());
+                        judged.push(Judged { pid: process.pid(), image: image.id, arguments, verdict });
+                    }
                     verdict
                 });
                 match verdict {
                     Match::Yes => return Found::Process(process),
                     Match::Perhaps => perhaps = Some(process),
-                    Match::No => {}
+                    Match::No | Match::Later => {}
                 }
             }
             let waited = start.elapsed();
@@ -156,9 +160,10 @@ impl Child {
             }
             // Node runs its first JavaScript after 15 ms at the earliest; a wrapper can take seconds.
             let pause = (waited / 50).clamp(Duration::from_millis(1), Duration::from_millis(50));
-            match signals.wait(pause).map(|taken| taken.signal) {
-                None | Some(libc::SIGCHLD | libc::SIGCONT | libc::SIGTSTP) => {}
-                Some(signal) => return Found::Signal(signal),
+            if let Some(taken) = signals.wait(pause)
+                && !matches!(taken.signal, libc::SIGCHLD | libc::SIGCONT | libc::SIGTSTP)
+            {
+                return Found::Signal(taken);
             }
         }
     }

@@ -165,7 +165,7 @@ impl Hand<'_> {
                     libc::SIGCONT if Some(taken.sender) == self.watchdog.pid() => return Some(Part::Suspend),
                     libc::SIGCONT => {}
                     libc::SIGTSTP => return Some(Part::Suspend),
-                    signal => return Some(Part::End(End::Signal(signal))),
+                    _ => return Some(Part::End(End::Signal(taken))),
                 },
             }
         }

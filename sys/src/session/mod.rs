@@ -20,7 +20,7 @@ mod watchdog;
 use crate::attach::Refusal;
 use crate::memory::ProcessMemory;
 use crate::process::Process;
-use crate::signals::Blocked;
+use crate::signals::{Blocked, Taken};
 use crate::tracer::Exit;
 use flame_core::arch::Registers;
 use flame_core::profile::{Counts, Pauses};
@@ -68,6 +68,8 @@ pub enum Verdict {
     Sampled,
     /// No sample could be taken.
     Lost,
+    /// This stop is of no interest: its tick does not count.
+    Skipped,
     /// This thread is of no interest: it is released right there, for good, and its tick does not count.
     NotWanted,
 }
@@ -147,7 +149,7 @@ pub enum End {
     /// Its time was over.
     Time,
     /// node-flame got this signal.
-    Signal(i32),
+    Signal(Taken),
     /// The visitor wanted so.
     Visitor,
     /// No process is left; this is how the first one ended.

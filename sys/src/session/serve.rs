@@ -88,7 +88,7 @@ impl Hand<'_> {
         match verdict {
             Some(Verdict::Sampled) => thread.counts.taken += 1,
             Some(Verdict::Lost) => thread.counts.lost += 1,
-            Some(Verdict::NotWanted) => thread.counts.wanted -= 1,
+            Some(Verdict::Skipped | Verdict::NotWanted) => thread.counts.wanted -= 1,
             None => {
                 thread.counts.idle += 1;
                 // A signal had woken it, not we.

@@ -1,0 +1,155 @@
+//! `run`: a command that is started here, and the Node process that it is or starts.
+//!
+//! The command has stdin, stdout and stderr as if node-flame were not there, and its exit code becomes
+//! node-flame's. Signals that somebody sends to node-flame are passed on to it; those of the terminal
+//! reach it anyway.
+
+use crate::args;
+use crate::message::Failure;
+use crate::narrator::{complain, say};
+use crate::output::Output;
+use crate::sampling;
+use crate::target::{Files, Target};
+use flame_sys::process::{FileId, Process};
+use flame_sys::session::End;
+use flame_sys::signals::{Blocked, Taken};
+use flame_sys::spawn::{Child, Found, Match};
+use flame_sys::tracer::Exit;
+use rustix::process::{Pid, Signal, getpid, kill_process};
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Programs in Node whose work is to start another one.
+const WRAPPERS: [&str; 16] = [
+    "npm",
+    "npm-cli.js",
+    "npx",
+    "npx-cli.js",
+    "yarn",
+    "yarn.js",
+    "yarnpkg",
+    "pnpm",
+    "pnpm.cjs",
+    "pnpx",
+    "corepack",
+    "cross-env",
+    "dotenv",
+    "nodemon",
+    "nodemon.js",
+    "tsx",
+];
+
+/// A wrapper that has started no other Node for so long is profiled itself: `npm install`.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// After so long a program has all its libraries, libnode.so among them if it is Node.
+const LOADING: Duration = Duration::from_millis(500);
+
+/// Between looks at a command that runs on.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Starts the command, profiles its Node, waits for its end and gives its exit code; 1 if that was 0 and
+/// there is no profile.
+pub fn run(wanted: &args::Profile, command: &[OsString], output: Output) -> Result<ExitCode, Failure> {
+    let signals = Blocked::new();
+    let mut child = Child::start(command, &signals).map_err(|error| {
+        Failure::Start(command.first().map(|name| name.to_string_lossy().into_owned()), error)
+    })?;
+    let mut files = Files::default();
+    let written = node(&mut child, &signals, &mut files)
+        .and_then(|target| sampling::sample(&signals, target, &mut files, wanted))
+        .and_then(|run| {
+            if let End::Signal(taken) = run.end {
+                pass(taken, child.pid());
+            }
+            sampling::write(output, &run.profile, wanted)
+        });
+    if let Err(failure) = &written {
+        complain(failure);
+    }
+    if !wanted.quiet && child.try_wait().is_none() {
+        say(&format!("The command ({}) runs on; node-flame ends with it.", child.pid()));
+    }
+    let code = wait(&mut child, &signals);
+    Ok(ExitCode::from(if written.is_err() && code == 0 { 1 } else { code }))
+}
+
+/// Waits until the command is a Node process, or has started one.
+fn node(child: &mut Child, signals: &Blocked, files: &mut Files) -> Result<Target, Failure> {
+    let mut met: HashMap<(u32, FileId), Instant> = HashMap::new();
+    let judge = |process: &Process| {
+        if files.is_node(process.pid()) {
+            return if is_wrapper(process) { Match::Perhaps } else { Match::Yes };
+        }
+        let image = process.image().ok().flatten().map(|image| image.id);
+        let since = image.map(|image| *met.entry((process.pid(), image)).or_insert_with(Instant::now));
+        if since.is_some_and(|since| since.elapsed() < LOADING) { Match::Later } else { Match::No }
+    };
+    match child.find(signals, PATIENCE, judge) {
+        Found::Process(process) => Target::open(process.pid(), files),
+        Found::Ended(_) => Err(Failure::NoNode),
+        Found::Signal(taken) => {
+            pass(taken, child.pid());
+            Err(Failure::NoNode)
+        }
+    }
+}
+
+/// Waits for the command's end and gives its exit code as a shell would.
+fn wait(child: &mut Child, signals: &Blocked) -> u8 {
+    let exit = loop {
+        if let Some(exit) = child.try_wait() {
+            break exit;
+        }
+        if let Some(taken) = signals.wait(LOOK) {
+            pass(taken, child.pid());
+        }
+    };
+    match exit {
+        Exit::Code(code) => code as u8,
+        Exit::Signal(signal) => 128u8.saturating_add(signal as u8),
+    }
+}
+
+/// Passes a signal on to the command. One of the terminal, which has no sender, has reached it.
+fn pass(taken: Taken, child: u32) {
+    let signal = Signal::from_named_raw(taken.signal).filter(|signal| *signal != Signal::CHILD);
+    let (Some(signal), Some(child)) = (signal, Pid::from_raw(child.cast_signed())) else { return };
+    if taken.sender != 0 && taken.sender != child.as_raw_nonzero().get().cast_unsigned() {
+        // An error means that it has just ended.
+        let _ = kill_process(child, signal);
+    }
+    if signal == Signal::TSTP {
+        // Blocked as it is, it would not stop us.
+        let _ = kill_process(getpid(), Signal::STOP);
+    }
+}
+
+/// Whether a process is a program that starts others. Such programs also put their name in the place of
+/// the arguments: `npm run build`.
+fn is_wrapper(process: &Process) -> bool {
+    let arguments = process.arguments().unwrap_or_default();
+    let arguments = String::from_utf8_lossy(&arguments);
+    let mut words = arguments.split('\0');
+    let title = words.next().unwrap_or_default().split(' ').next().unwrap_or_default();
+    [title, words.next().unwrap_or_default()].into_iter().any(is_wrapper_name)
+}
+
+fn is_wrapper_name(path: &str) -> bool {
+    let name = Path::new(path).file_name().unwrap_or_default();
+    WRAPPERS.iter().any(|wrapper| name == *wrapper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrappers_are_known_by_their_base_name() {
+        assert!(is_wrapper_name("/usr/bin/npm") && is_wrapper_name("npx") && is_wrapper_name("a/tsx"));
+        assert!(!is_wrapper_name("/srv/npm/server.js") && !is_wrapper_name(""));
+    }
+}

@@ -1,0 +1,137 @@
+//! What is said on stderr while a run goes on.
+//!
+//! A thread of its own writes: a terminal that is paused, or a pipe that nobody reads, must hold up
+//! nobody who holds a thread of the target.
+
+use crate::args;
+use crate::message::Failure;
+use crate::printable::Printable;
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Between two states of the progress line.
+const REFRESH: Duration = Duration::from_millis(500);
+
+/// Words that wait to be said.
+const QUEUE: usize = 16;
+
+/// Columns of the progress line, which is wiped by blanks: not every terminal knows an escape for it.
+const COLUMNS: usize = 70;
+
+/// The words of a run.
+#[derive(Debug)]
+pub enum Word {
+    /// The process is attached: the first line can be said.
+    Attached,
+    /// So many samples so far.
+    Taken(u64),
+}
+
+/// Tells how a run goes. Nothing is said if it is quiet.
+pub struct Narrator {
+    thread: Option<(SyncSender<Word>, JoinHandle<()>)>,
+}
+
+impl Narrator {
+    /// Starts to listen. `pid` is shown once it is attached.
+    pub fn new(pid: u32, profile: &args::Profile) -> Narrator {
+        if profile.quiet {
+            return Narrator { thread: None };
+        }
+        let (sender, receiver) = sync_channel(QUEUE);
+        let length = profile.length;
+        // The terminal of a command that is run is its own.
+        let show_progress = matches!(profile.target, args::Target::Pid(_)) && std::io::stderr().is_terminal();
+        let first =
+            format!("Sampling {pid} for {}s, outputting {}.", length.as_secs_f64(), profile.format.name());
+        // Without a thread to speak, the run goes on in silence.
+        let thread = std::thread::Builder::new().name("narrator".into());
+        let thread = thread.spawn(move || narrate(&first, length, show_progress, &receiver));
+        Narrator { thread: thread.ok().map(|thread| (sender, thread)) }
+    }
+
+    /// A way to tell it, for the sampling thread.
+    pub fn teller(&self) -> Teller {
+        Teller(self.thread.as_ref().map(|(sender, _)| sender.clone()))
+    }
+
+    /// Ends the progress line. All [`Teller`]s must be gone.
+    pub fn end(self) {
+        if let Some((sender, thread)) = self.thread {
+            drop(sender);
+            // A panic there has said itself what it was.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Tells a [`Narrator`].
+#[derive(Clone)]
+pub struct Teller(Option<SyncSender<Word>>);
+
+impl Teller {
+    /// Tells it, without waiting.
+    pub fn tell(&self, word: Word) {
+        if let Some(sender) = &self.0 {
+            // Behind, because its terminal is paused: it misses a word.
+            let _ = sender.try_send(word);
+        }
+    }
+}
+
+fn narrate(first: &str, length: Duration, show_progress: bool, words: &Receiver<Word>) {
+    let mut stderr = std::io::stderr();
+    let mut shown: Option<Instant> = None;
+    let mut started = Instant::now();
+    // A stderr that is gone is not worth ending a run.
+    for word in words {
+        match word {
+            Word::Attached => {
+                started = Instant::now();
+                let _ = writeln!(stderr, "{first}");
+            }
+            Word::Taken(taken) if show_progress && shown.is_none_or(|at| at.elapsed() >= REFRESH) => {
+                shown = Some(Instant::now());
+                let line = progress(started.elapsed(), length, taken);
+                let _ = write!(stderr, "\r{line:COLUMNS$}\r");
+            }
+            Word::Taken(_) => {}
+        }
+    }
+    if shown.is_some() {
+        let _ = write!(stderr, "\r{:COLUMNS$}\r", "");
+    }
+}
+
+fn progress(elapsed: Duration, length: Duration, taken: u64) -> String {
+    let left = length.saturating_sub(elapsed).as_secs();
+    format!("{taken} samples, {left} s left (Ctrl-C ends and writes)")
+}
+
+/// Says on stderr what went wrong. Where that is gone, the exit code still tells.
+pub fn complain(failure: &Failure) {
+    let _ = writeln!(std::io::stderr(), "node-flame: {failure}");
+}
+
+/// Says lines on stderr. Nothing in it can act on a terminal.
+pub fn say(line: &str) {
+    let mut stderr = std::io::stderr();
+    for line in line.lines() {
+        let _ = writeln!(stderr, "{}", Printable(line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_progress_line_fits_its_columns() {
+        let line = progress(Duration::from_secs(1), Duration::from_secs(31_536_000), 9_999_999_999);
+        assert!(line.len() < COLUMNS, "{line}");
+        let line = progress(Duration::from_millis(2500), Duration::from_secs(10), 247);
+        assert_eq!(line, "247 samples, 7 s left (Ctrl-C ends and writes)");
+    }
+}

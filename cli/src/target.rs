@@ -1,0 +1,216 @@
+//! The process to sample: whether it is Node, which, and the object files behind its code.
+
+use crate::message::{Failure, Program};
+use flame_core::elf::Elf;
+use flame_core::maps::{Maps, ModuleId};
+use flame_core::memory::Memory;
+use flame_core::v8::image::{Image, version_in};
+use flame_sys::memory::ProcessMemory;
+use flame_sys::process::{Process, children, map_file};
+use flame_sys::{Errno, attach};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Processes that are looked at below one that is not Node.
+const DESCENDANTS: usize = 1000;
+
+/// Bytes of a version's text, such as `20.20.2-nightly20260101abcdef0123`.
+const VERSION_BYTES: usize = 64;
+
+/// Options of Node whose value is the next argument, so that this is not taken for the script.
+const WITH_VALUE: [&str; 9] = [
+    "-r",
+    "--require",
+    "--import",
+    "--loader",
+    "--experimental-loader",
+    "-C",
+    "--conditions",
+    "--env-file",
+    "--title",
+];
+
+/// The ELF file of each module of a process, by the module's number, where it is one.
+pub type Objects = Vec<Option<Elf<'static>>>;
+
+/// A Node process.
+pub struct Target {
+    /// The process.
+    pub process: Process,
+    /// Its mappings.
+    pub maps: Maps,
+    /// The object files of those.
+    pub objects: Objects,
+    /// The module that holds V8.
+    pub v8: ModuleId,
+    /// Its file.
+    pub elf: Elf<'static>,
+    /// What that says of its V8.
+    pub image: Image<'static>,
+    /// Where its version stands.
+    pub version: NodeVersion,
+    /// Its executable and script, without arguments.
+    pub command: String,
+}
+
+impl Target {
+    /// The Node process of this number, or why it cannot be profiled.
+    pub fn open(pid: u32, files: &mut Files) -> Result<Target, Failure> {
+        let refused = |refusal| Failure::Refused(pid, refusal);
+        let process = attach::check(pid).map_err(refused)?;
+        let maps = maps(&process).map_err(|errno| refused(attach::refused(&process, errno)))?;
+        let objects = files.objects(&process, &maps);
+        let image = holder_of_v8(&objects).and_then(|(v8, elf)| Some((v8, elf, Image::of(&elf)?)));
+        let (v8, elf, image) = match image {
+            None => return Err(Failure::NotNode(pid, program(&process, files))),
+            Some((_, _, Err(unsupported))) => return Err(Failure::Unsupported(pid, unsupported)),
+            Some((v8, elf, Ok(image))) => (v8, elf, image),
+        };
+        let version = NodeVersion::of(&elf, maps.load_bias(v8, &elf).unwrap_or(0), pid);
+        let command = command(&process);
+        Ok(Target { process, maps, objects, v8, elf, image, version, command })
+    }
+}
+
+/// The object files of processes, each mapped once.
+#[derive(Default)]
+pub struct Files(HashMap<(u64, u64), Option<Elf<'static>>>);
+
+impl Files {
+    /// The ELF file of each module. One that cannot be opened, or is none, has no names.
+    fn objects(&mut self, process: &Process, maps: &Maps) -> Objects {
+        (0..maps.modules().len() as u16).map(|number| self.object(process, maps, ModuleId(number))).collect()
+    }
+
+    /// The ELF file of a module, mapped if it was not.
+    pub fn object(&mut self, process: &Process, maps: &Maps, id: ModuleId) -> Option<Elf<'static>> {
+        let module = maps.module(id).filter(|module| module.inode != 0)?;
+        *self.0.entry((module.device, module.inode)).or_insert_with(|| {
+            let region = maps.regions_of(id).next()?;
+            let mut path = maps.path(id).to_vec();
+            if module.deleted {
+                path.extend_from_slice(b" (deleted)");
+            }
+            let (bytes, _) = map_file(process, &path, region.start..region.end).ok()?;
+            Elf::parse(bytes).ok()
+        })
+    }
+
+    /// Whether a process holds V8, without a word about what else may be wrong with it.
+    pub fn is_node(&mut self, pid: u32) -> bool {
+        let holds_v8 = |process: Process| {
+            let maps = maps(&process).ok()?;
+            holder_of_v8(&self.objects(&process, &maps)).map(|_| ())
+        };
+        attach::check(pid).ok().and_then(holds_v8).is_some()
+    }
+}
+
+fn maps(process: &Process) -> Result<Maps, Errno> {
+    let mut text = Vec::new();
+    process.maps(&mut text)?;
+    let mut maps = Maps::new();
+    maps.update(&text, &[]);
+    Ok(maps)
+}
+
+/// The first object with V8 in it: the executable, or libnode.so, whatever their names.
+fn holder_of_v8(objects: &[Option<Elf<'static>>]) -> Option<(ModuleId, Elf<'static>)> {
+    objects.iter().zip(0..).find_map(|(elf, number)| {
+        let elf = (*elf)?;
+        version_in(&elf).map(|_| (ModuleId(number), elf))
+    })
+}
+
+fn program(process: &Process, files: &mut Files) -> Program {
+    let exe = process.exe().unwrap_or_default();
+    let below = descendants(process.pid());
+    Program {
+        exe: String::from_utf8_lossy(&exe).into_owned(),
+        nodes: below.into_iter().filter(|pid| files.is_node(*pid)).collect(),
+    }
+}
+
+/// The processes below one, parents before their children.
+fn descendants(pid: u32) -> Vec<u32> {
+    let (mut found, mut looked_at, mut below) = (vec![pid], 0, Vec::new());
+    while let Some(pid) = found.get(looked_at).copied().filter(|_| looked_at < DESCENDANTS) {
+        looked_at += 1;
+        if Process::open(pid).and_then(|parent| children(&parent, &mut below)).is_ok() {
+            found.append(&mut below);
+        }
+    }
+    found.remove(0);
+    found
+}
+
+/// Where a process keeps Node's version: `node::per_process::metadata` (since 11), whose first member is
+/// the version as a `std::string`, in libstdc++'s form a pointer and a length.
+pub struct NodeVersion {
+    at: Option<u64>,
+    memory: ProcessMemory,
+}
+
+impl NodeVersion {
+    fn of(elf: &Elf<'_>, bias: u64, pid: u32) -> Self {
+        let metadata = elf.symbol(b"_ZN4node11per_process8metadataE");
+        NodeVersion {
+            at: metadata.map(|symbol| symbol.value.wrapping_add(bias)),
+            memory: ProcessMemory::new(pid),
+        }
+    }
+
+    /// The version, such as `20.20.2`; `None` if it is older, or has not come so far in its start.
+    pub fn read(&self) -> Option<String> {
+        let at = self.at?;
+        let text = self.memory.word(at).ok()?;
+        let length = usize::try_from(self.memory.word(at.wrapping_add(8)).ok()?).ok()?;
+        let mut bytes = [0; VERSION_BYTES];
+        let bytes = bytes.get_mut(..length)?;
+        self.memory.read(text, bytes).ok()?;
+        let version = std::str::from_utf8(bytes).ok()?;
+        version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+    }
+}
+
+/// Names of the executable and of the script, which is the first argument that belongs to no option.
+fn command(process: &Process) -> String {
+    let arguments = process.arguments().unwrap_or_default();
+    let exe = process.exe().unwrap_or_default();
+    let exe = String::from_utf8_lossy(&exe);
+    let name = Path::new(exe.trim_end_matches(" (deleted)")).file_name().unwrap_or_default();
+    let arguments = String::from_utf8_lossy(&arguments);
+    let mut command = name.to_string_lossy().into_owned();
+    if let Some(script) = script(arguments.split('\0').skip(1)) {
+        command.push(' ');
+        command.push_str(script);
+    }
+    command
+}
+
+fn script<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    while let Some(argument) = arguments.next() {
+        match argument {
+            "" => return None,
+            "-e" | "--eval" | "-p" | "--print" | "-pe" => return Some("[eval]"),
+            option if WITH_VALUE.contains(&option) => drop(arguments.next()),
+            option if option.starts_with('-') => {}
+            script => return Some(script),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_is_told_from_options_and_their_values() {
+        let of = |line: &'static str| script(line.split(' '));
+        assert_eq!(of("--inspect -r ./hook.js app.js --password x"), Some("app.js"));
+        assert_eq!(of("-e secret"), Some("[eval]"));
+        assert_eq!(of("--max-old-space-size=100"), None);
+        assert_eq!(of(""), None);
+    }
+}

@@ -1,0 +1,170 @@
+//! Processes for tests of the command line: the real binary, real targets, and their state afterwards.
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The binary under test.
+pub const NODE_FLAME: &str = env!("CARGO_BIN_EXE_node-flame");
+
+/// A program that burns CPU, answers each line on stdin by itself, and ends when stdin does.
+const ECHO: &str = "
+    process.stdin.on('data', (data) => process.stdout.write(data)).on('end', () => process.exit(0));
+    function burn(until) { let sum = 0; while (Date.now() < until) sum += Math.sqrt(sum + 1); return sum; }
+    (function turn() { burn(Date.now() + 4); setTimeout(turn, 1); })();
+    console.log('ready');
+";
+
+/// A target. It ends when this is dropped.
+pub struct Target {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Target {
+    /// A busy Node process that has started up.
+    pub fn node() -> Target {
+        Target::script(ECHO, &[])
+    }
+
+    /// A Node process with this program, which says `ready` when it is.
+    pub fn script(program: &str, arguments: &[&str]) -> Target {
+        let mut target = Target::start(Command::new("node").arg("-e").arg(program).args(arguments));
+        assert_eq!(target.line(), "ready");
+        target
+    }
+
+    /// Any process.
+    pub fn start(command: &mut Command) -> Target {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the target starts");
+        let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().expect("is piped")));
+        Target { child, stdin, stdout }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line that it writes.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("the target writes a line");
+        line.trim_end().to_owned()
+    }
+
+    /// Fails unless it answers, and no thread of it is stopped or traced.
+    pub fn assert_unharmed(&mut self) {
+        self.stdin.as_mut().expect("is piped").write_all(b"ping\n").expect("the target reads");
+        assert_eq!(self.line(), "ping");
+        assert_free(self.pid());
+    }
+
+    /// Ends it by SIGKILL, and leaves it a zombie.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is a child");
+    }
+
+    /// Closes its stdin and waits for its end.
+    pub fn end(mut self) -> Option<i32> {
+        self.stdin.take();
+        self.child.wait().expect("it is a child").code()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Fails if a thread of the process is stopped or traced.
+pub fn assert_free(pid: u32) {
+    for task in fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives") {
+        let path = task.expect("a thread").path().join("status");
+        // A thread may end in between.
+        let Ok(status) = fs::read_to_string(&path) else { continue };
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            line[name.len().min(line.len())..].trim().to_owned()
+        };
+        assert_eq!(field("TracerPid:"), "0", "{}", path.display());
+        assert!(!field("State:").starts_with(['T', 't']), "{}: {status}", path.display());
+    }
+}
+
+/// node-flame's end: exit code, stdout, stderr.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ended {
+    /// Fails unless it ended so, with a message that holds all of these.
+    #[track_caller]
+    pub fn assert(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in:\n{}", self.stderr);
+        }
+    }
+}
+
+/// Runs node-flame with these words to its end.
+pub fn node_flame(line: &str) -> Ended {
+    let output = Command::new(NODE_FLAME).args(line.split_whitespace()).stdin(Stdio::null()).output();
+    output.expect("node-flame starts").into()
+}
+
+/// Starts node-flame with these words.
+pub fn start_node_flame(line: &str) -> Child {
+    Command::new(NODE_FLAME)
+        .args(line.split_whitespace())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("node-flame starts")
+}
+
+/// Waits until `condition` holds, at most 10 seconds.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether some thread of the process is traced.
+pub fn is_traced(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| {
+        status.lines().any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
+    })
+}
+
+/// All that can still be read.
+pub fn rest(from: impl Read) -> String {
+    std::io::read_to_string(from).expect("is UTF-8")
+}

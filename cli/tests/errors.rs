@@ -1,0 +1,274 @@
+//! What node-flame says when it cannot do what was asked, its exit code, and that the process it was
+//! pointed at is alive, running and untraced afterwards.
+
+mod common;
+
+use common::{Target, assert_free, is_traced, node_flame, start_node_flame, wait_until};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[test]
+fn wrong_usage_is_one_line_a_hint_and_exit_code_2() {
+    for (line, words) in [
+        ("", "which process"),
+        ("frobnicate text 1", "neither a process id nor a command: `frobnicate`"),
+        ("1 svg 1", "no format `svg`; there are text, flame, raw, fullraw, folded"),
+        ("1 text 0", "seconds are a decimal number above 0"),
+        ("1 text 1 --rate 0", "a rate is a whole number from 1 to 10000, not `0`"),
+        ("1 text 1 --frob", "unrecognized argument: --frob"),
+        ("run text 1 -- node", "name a file for the profile by `-o FILE`"),
+    ] {
+        let ended = node_flame(line);
+        ended.assert(2, &["node-flame: ", words, "usage: node-flame <pid> <format> <seconds>"]);
+        assert_eq!(ended.stdout, "");
+        assert_eq!(ended.stderr.lines().count(), 4, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_pid_that_nobody_has_is_said() {
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    node_flame(&format!("{} text 1", gone.id())).assert(1, &["no process", &gone.id().to_string()]);
+}
+
+#[test]
+fn a_process_that_is_not_node_is_told_by_what_it_runs() {
+    let mut target = Target::start(&mut Command::new("cat"));
+    let ended = node_flame(&format!("{} text 1", target.pid()));
+    ended.assert(1, &[&format!("{} is not a Node.js process", target.pid()), "/cat"]);
+    target.assert_unharmed();
+}
+
+#[test]
+fn other_javascript_engines_are_told_by_name() {
+    for (name, words) in [("bun", "JavaScriptCore"), ("deno", "Deno"), ("java", "async-profiler")] {
+        let scratch = Scratch::new(name);
+        let path = scratch.0.join(name);
+        fs::copy(found("cat"), &path).unwrap();
+        let mut target = Target::start(&mut Command::new(&path));
+        node_flame(&format!("{} text 1", target.pid())).assert(1, &["is not a Node.js process", words]);
+        target.assert_unharmed();
+    }
+}
+
+#[test]
+fn an_executable_with_a_hostile_name_never_reaches_the_terminal_raw() {
+    let scratch = Scratch::new("hostile");
+    let path = scratch.0.join("a\u{1b}[2Jb\n");
+    fs::copy(found("cat"), &path).unwrap();
+    let mut target = Target::start(&mut Command::new(&path));
+    let ended = node_flame(&format!("{} text 1", target.pid()));
+    ended.assert(1, &["is not a Node.js process", r"a\u{1b}[2Jb\n"]);
+    assert!(!ended.stderr.contains('\u{1b}'));
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_32_bit_process_is_refused() {
+    let scratch = Scratch::new("i386");
+    let path = scratch.0.join("pause32");
+    fs::write(&path, pausing_i386_executable()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let Ok(mut child) = Command::new(&path).spawn() else {
+        // A kernel without 32-bit support has no such processes.
+        return;
+    };
+    let ended = node_flame(&format!("{} text 1", child.id()));
+    assert_free(child.id());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ended.assert(1, &["32-bit"]);
+}
+
+#[test]
+fn a_zombie_is_told_as_ended() {
+    let mut child = Command::new("true").spawn().unwrap();
+    let stat = format!("/proc/{}/stat", child.id());
+    wait_until("it is a zombie", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+    let ended = node_flame(&format!("{} text 1", child.id()));
+    child.wait().unwrap();
+    ended.assert(1, &["has ended"]);
+}
+
+#[test]
+fn node_flame_does_not_profile_itself() {
+    let script = format!("exec {} $$ text 1", common::NODE_FLAME);
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    common::Ended::from(output).assert(1, &["node-flame cannot profile itself"]);
+}
+
+#[test]
+fn a_missing_permission_says_which_and_what_helps() {
+    let mut target = Target::node();
+    let line = format!("{} text 1", target.pid());
+    let ended = without_privileges(&line);
+    ended.assert(
+        1,
+        &[&format!("cannot attach to {}", target.pid()), "Operation not permitted", "CAP_SYS_PTRACE", "root"],
+    );
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_process_that_is_traced_already_names_its_tracer() {
+    let mut target = Target::node();
+    let mut first = start_node_flame(&format!("{} text 60", target.pid()));
+    wait_until("the first one has attached", || is_traced(target.pid()));
+    let ended = node_flame(&format!("{} text 1", target.pid()));
+    rustix_kill(first.id(), "TERM");
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    ended.assert(1, &["already traced", &first.id().to_string(), "node-flame"]);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_target_that_ends_half_way_is_written_and_said() {
+    let target = Target::script(
+        "console.log('ready'); const until = Date.now() + 1500; while (Date.now() < until);",
+        &[],
+    );
+    let started = Instant::now();
+    let ended = node_flame(&format!("{} folded 30", target.pid()));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    ended.assert(0, &[&format!("{} exited", target.pid()), "Samples: "]);
+    assert!(ended.stdout.lines().count() > 0, "{ended:?}");
+}
+
+#[test]
+fn a_target_that_is_killed_half_way_is_written_and_said() {
+    let mut target = Target::node();
+    let profiler = start_node_flame(&format!("{} folded 30", target.pid()));
+    wait_until("it has attached", || is_traced(target.pid()));
+    std::thread::sleep(Duration::from_millis(500));
+    target.kill();
+    let ended = common::Ended::from(profiler.wait_with_output().unwrap());
+    ended.assert(0, &["was killed by SIGKILL", "Samples: "]);
+    assert!(ended.stdout.lines().count() > 0, "{ended:?}");
+}
+
+#[test]
+fn an_interrupt_ends_early_and_writes() {
+    for signal in ["INT", "TERM"] {
+        let mut target = Target::node();
+        let profiler = start_node_flame(&format!("{} folded 30", target.pid()));
+        wait_until("it has attached", || is_traced(target.pid()));
+        std::thread::sleep(Duration::from_millis(500));
+        rustix_kill(profiler.id(), signal);
+        let ended = common::Ended::from(profiler.wait_with_output().unwrap());
+        ended.assert(0, &["Sampling ", "Samples: "]);
+        assert!(ended.stdout.lines().count() > 0, "{ended:?}");
+        target.assert_unharmed();
+    }
+}
+
+#[test]
+fn a_closed_stdout_is_said() {
+    let mut target = Target::node();
+    let mut profiler = start_node_flame(&format!("{} text 1", target.pid()));
+    drop(profiler.stdout.take());
+    let ended = common::Ended::from(profiler.wait_with_output().unwrap());
+    ended.assert(1, &["cannot write standard output: Broken pipe"]);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_stdout_that_was_never_open_is_said() {
+    let mut target = Target::node();
+    let script = format!("exec {} {} text 1 >&-", common::NODE_FLAME, target.pid());
+    let ended = common::Ended::from(Command::new("sh").args(["-c", &script]).output().unwrap());
+    ended.assert(1, &["cannot write standard output: it is closed"]);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_full_disk_is_said() {
+    let mut target = Target::node();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(common::NODE_FLAME)
+        .args([&target.pid().to_string(), "text", "1"])
+        .stdout(Stdio::from(full))
+        .output();
+    common::Ended::from(output.unwrap()).assert(1, &["standard output: No space left on device"]);
+    let ended = node_flame(&format!("{} text 1 -o /dev/full", target.pid()));
+    ended.assert(1, &["cannot write /dev/full: No space left on device"]);
+    target.assert_unharmed();
+}
+
+#[test]
+fn an_output_that_cannot_be_made_is_said_before_the_sampling() {
+    let mut target = Target::node();
+    let started = Instant::now();
+    let ended = node_flame(&format!("{} text 60 -o /no/such/place", target.pid()));
+    ended.assert(1, &["cannot write /no/such/place", "No such file or directory"]);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    target.assert_unharmed();
+}
+
+/// A directory of its own, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("node-flame-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The file of a command on the PATH.
+fn found(command: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|folder| folder.join(command)).find(|file| file.exists()).unwrap()
+}
+
+fn rustix_kill(pid: u32, signal: &str) {
+    let done = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
+    assert!(done.unwrap().success());
+}
+
+/// Runs node-flame as somebody who may not trace the target: as another user if root runs this, and
+/// on a process of root's otherwise.
+fn without_privileges(line: &str) -> common::Ended {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+    // The build directory may be closed to others.
+    let scratch = Scratch::new("unprivileged");
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = scratch.0.join("node-flame");
+    fs::copy(common::NODE_FLAME, &binary).unwrap();
+    command.arg(&binary).args(line.split_whitespace()).output().unwrap().into()
+}
+
+/// An i386 program that calls pause(2) for ever: headers and 11 bytes of code.
+fn pausing_i386_executable() -> Vec<u8> {
+    const BASE: u32 = 0x0804_8000;
+    const CODE: [u8; 11] = [
+        0xb8, 29, 0, 0, 0, // mov eax, 29
+        0xcd, 0x80, // int 0x80
+        0xeb, 0xf7, // jmp back
+        0x90, 0x90,
+    ];
+    let mut file = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    file.extend([2, 0, 3, 0, 1, 0, 0, 0]);
+    for word in [BASE + 84, 52, 0, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([52, 0, 32, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    let size = 84 + CODE.len() as u32;
+    for word in [1, 0, BASE, BASE, size, size, 5, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(CODE);
+    file
+}
