@@ -40,6 +40,7 @@ fn carry_out() -> Result<ExitCode, Failure> {
         Command::Version => print(concat!("node-flame ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Profile(wanted) => {
             let output = Output::open(wanted.output.as_deref())?;
+            let output = if wanted.format.is_binary() { output.take_binary()? } else { output };
             match &wanted.target {
                 Target::Pid(pid) => profile(&wanted, *pid, output),
                 Target::Run(command) => launch::run(&wanted, command, output),

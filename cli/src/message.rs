@@ -302,6 +302,12 @@ impl Display for OutputError {
         let file = Printable(path.as_deref().unwrap_or("standard output"));
         match &self.cause {
             OutputCause::Closed => write!(f, "cannot write {file}: it is closed"),
+            OutputCause::Terminal => {
+                write!(
+                    f,
+                    "this format is not text, so nothing for a terminal: name a file by `-o FILE`, or use a pipe"
+                )
+            }
             OutputCause::NoFileName => write!(f, "cannot write {file}: it names no file"),
             OutputCause::NotAFile(FileType::Directory) => write!(f, "cannot write {file}: it is a directory"),
             OutputCause::NotAFile(_) => write!(
@@ -372,7 +378,10 @@ mod tests {
         let message = Failure::from(Misuse::Format("s\u{1b}vg".into())).to_string();
         let mut lines = message.lines();
         let first = lines.next().unwrap();
-        assert_eq!(first, r"no format `s\u{1b}vg`; there are text, flame, raw, fullraw, folded");
+        assert_eq!(
+            first,
+            r"no format `s\u{1b}vg`; there are text, flame, raw, fullraw, folded, cpuprofile, speedscope, pprof"
+        );
         assert!(lines.next().unwrap().starts_with("usage: node-flame <pid> <format> <seconds>"));
     }
 

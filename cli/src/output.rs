@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,8 @@ pub struct OutputError {
 pub enum OutputCause {
     /// It was closed when node-flame was started.
     Closed,
+    /// It is a terminal, and the format is no text.
+    Terminal,
     /// The path ends in no file name.
     NoFileName,
     /// The directory that the file is to stand in cannot be opened.
@@ -83,6 +85,16 @@ impl Output {
             return if is_closed { Err(closed) } else { Ok(Output::Stdout) };
         };
         open_file(path).map_err(|cause| OutputError { path: Some(path.into()), cause })
+    }
+
+    /// Refuses a terminal, for a format that is no text.
+    pub fn take_binary(self) -> Result<Output, OutputError> {
+        match self {
+            Output::Stdout if io::stdout().is_terminal() => {
+                Err(OutputError { path: None, cause: OutputCause::Terminal })
+            }
+            other => Ok(other),
+        }
     }
 
     /// The file's path; `None` for standard output.

@@ -15,7 +15,7 @@ fn wrong_usage_is_one_line_a_hint_and_exit_code_2() {
     for (line, words) in [
         ("", "which process"),
         ("frobnicate text 1", "neither a process id nor a command: `frobnicate`"),
-        ("1 svg 1", "no format `svg`; there are text, flame, raw, fullraw, folded"),
+        ("1 svg 1", "no format `svg`; there are text, flame, raw, fullraw, folded, "),
         ("1 text 0", "seconds are a decimal number above 0"),
         ("1 text 1 --rate 0", "a rate is a whole number from 1 to 10000, not `0`"),
         ("1 text 1 --frob", "unrecognized argument: --frob"),
