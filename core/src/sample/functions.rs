@@ -375,9 +375,12 @@ impl Functions {
         Ok(id)
     }
 
-    /// The next script whose lines are to be read.
-    pub fn next_unread(&mut self) -> Option<Unread> {
-        self.unread.pop()
+    /// The next script whose lines are to be read, of at most this many characters.
+    pub fn next_unread(&mut self, longest: u32) -> Option<Unread> {
+        let scripts = self.scripts.values();
+        let length = |unread: &Unread| scripts.get(unread.id.0 as usize).map_or(0, |script| script.length);
+        let at = self.unread.iter().rposition(|unread| length(unread) <= longest)?;
+        Some(self.unread.swap_remove(at))
     }
 
     /// A function by number.

@@ -25,6 +25,9 @@ use alloc::vec::Vec;
 /// Smallest part of a stack that is read: most Node stacks are less than this.
 const FIRST_STACK_BYTES: usize = 8 << 10;
 
+/// Characters of a source whose lines are read in the stop.
+const SHORT_SOURCE: u32 = 4096;
+
 /// Bytes of an isolate that hold its fields, at most.
 const ISOLATE_BYTES: usize = 4096;
 
@@ -221,6 +224,10 @@ impl<'a> Sampler<'a> {
             out: &mut self.frames,
         }
         .all(&self.found);
+        // A short source, as eval's are, may die young; a long one can wait until the thread runs.
+        while let Some(unread) = self.functions.next_unread(SHORT_SOURCE) {
+            self.lines.read(&heap, unread.id, &unread.script);
+        }
         self.activity = activity(isolate.vm_state, self.found.first());
         Outcome::Sampled
     }
@@ -283,7 +290,7 @@ impl<'a> Sampler<'a> {
         if let Some(id) = self.threads.get(index).and_then(|state| state.id) {
             self.recorder.record(at_us, id, self.activity, self.frames.iter().rev().copied());
         }
-        while let Some(unread) = self.functions.next_unread() {
+        while let Some(unread) = self.functions.next_unread(u32::MAX) {
             self.lines.read(&heap, unread.id, &unread.script);
         }
     }
