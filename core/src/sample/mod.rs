@@ -15,4 +15,6 @@ pub mod places;
 pub mod raw;
 pub mod resolve;
 pub mod sampler;
+#[cfg(test)]
+mod tests;
 pub mod walk;

@@ -211,3 +211,72 @@ impl<M: Memory> Heap<'_, M> {
         Ok(positions)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::{FakeHeap, layout, smi_word};
+    use alloc::vec;
+
+    fn name(heap: &FakeHeap, shared: u64) -> (String, Option<u32>) {
+        let info = heap.heap().shared_info(shared).unwrap();
+        let mut name = String::new();
+        let start = heap.heap().function_name(&info, &mut name).unwrap();
+        (name, start.position)
+    }
+
+    #[test]
+    fn a_function_has_its_name_and_start_from_its_scope() {
+        let mut heap = FakeHeap::new(layout());
+        let (own, empty, local) = (heap.string("deposit"), heap.string(""), heap.string("local"));
+        let inferred = heap.string("Account.deposit");
+        for locals in [vec![], vec![local], vec![local; 40]] {
+            let scope = heap.scope_info(&locals, own, inferred, 30, 90);
+            let shared = heap.shared(scope, 0, 1);
+            assert_eq!(name(&heap, shared), ("deposit".into(), Some(30)), "{} locals", locals.len());
+            let scope = heap.scope_info(&locals, empty, inferred, 31, 90);
+            let shared = heap.shared(scope, 0, 1);
+            assert_eq!(name(&heap, shared), ("Account.deposit".into(), Some(31)), "{} locals", locals.len());
+        }
+    }
+
+    #[test]
+    fn a_function_without_any_name_is_anonymous() {
+        let mut heap = FakeHeap::new(layout());
+        let empty = heap.string("");
+        let undefined = heap.object(131, &[0; 4]);
+        let scope = heap.scope_info(&[], empty, undefined, 0, 500);
+        let shared = heap.shared(scope, 0, 1);
+        assert_eq!(name(&heap, shared), (String::new(), Some(0)));
+    }
+
+    #[test]
+    fn a_compiled_native_has_its_name_in_place() {
+        let mut heap = FakeHeap::new(layout());
+        let map = heap.string("map");
+        let shared = heap.shared(map, 0, smi_word(812));
+        assert_eq!(name(&heap, shared), ("map".into(), None));
+        assert!(heap.heap().shared_info(shared).unwrap().is_builtin());
+    }
+
+    #[test]
+    fn a_function_is_told_from_what_is_none() {
+        let mut heap = FakeHeap::new(layout());
+        let text = heap.string("f");
+        let shared = heap.shared(text, 0, 1);
+        let function = heap.function(shared);
+        assert_eq!(heap.heap().shared_of_function(function), Ok(shared));
+        assert!(matches!(heap.heap().shared_of_function(shared), Err(Decode::WrongType { .. })));
+        assert!(matches!(heap.heap().shared_info(function), Err(Decode::WrongType { .. })));
+    }
+
+    #[test]
+    fn a_scope_with_an_absurd_number_of_locals_is_refused() {
+        let mut heap = FakeHeap::new(layout());
+        let kind = heap.layout.types.scope_info.unwrap();
+        let scope = heap.object(kind, &[smi_word(1), smi_word(0), smi_word(i32::MAX), 0, 0, 0, 0, 0]);
+        let shared = heap.shared(scope, 0, 1);
+        let info = heap.heap().shared_info(shared).unwrap();
+        assert_eq!(heap.heap().function_name(&info, &mut String::new()), Err(Decode::Bound));
+    }
+}

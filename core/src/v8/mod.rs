@@ -2,6 +2,8 @@
 
 pub mod builtins;
 pub mod code;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod function;
 pub mod heap;
 pub mod image;

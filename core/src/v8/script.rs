@@ -157,3 +157,76 @@ impl<M: Memory> Heap<'_, M> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::{FakeHeap, layout};
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn ends(heap: &FakeHeap, source: u64, chunk: usize) -> (Vec<u32>, u32) {
+        let mut ends = Vec::new();
+        let length = heap.heap().line_ends(source, &mut vec![0; chunk], |end| ends.push(end)).unwrap();
+        (ends, length)
+    }
+
+    #[test]
+    fn every_line_terminator_ends_a_line_once() {
+        let mut heap = FakeHeap::new(layout());
+        let source = heap.string("a\nb\r\nc\rd\r\r\n\r");
+        assert_eq!(ends(&heap, source, 64), (vec![1, 4, 6, 8, 10, 11], 12));
+        let wide = heap.wide_string("a\u{2028}b\r\nc\u{2029}я\r");
+        assert_eq!(ends(&heap, wide, 64), (vec![1, 4, 6, 8], 9));
+    }
+
+    #[test]
+    fn a_script_is_named_by_name_then_url_then_kind() {
+        let mut heap = FakeHeap::new(layout());
+        let undefined = heap.object(131, &[0; 4]);
+        let (path, url) = (heap.string("/srv/app.js"), heap.string("webpack://a"));
+        let mut named = |name: u64, url: u64, flags: u64| {
+            let tagged = heap.script(name, undefined, 7);
+            heap.memory.put_word((tagged & !1) + 112, url);
+            heap.memory.put_word((tagged & !1) + 104, flags);
+            let script = heap.heap().script(tagged).unwrap().unwrap();
+            let mut text = String::new();
+            heap.heap().script_name(&script, &mut text).unwrap();
+            assert_eq!(script.id, 7);
+            text
+        };
+        assert_eq!(named(path, url, 0), "/srv/app.js");
+        assert_eq!(named(undefined, url, 0), "webpack://a");
+        assert_eq!(named(undefined, undefined, 1 << 32), "[eval]");
+        assert_eq!(named(undefined, undefined, 0), "[unknown]");
+    }
+
+    #[test]
+    fn a_debug_info_in_the_scripts_place_leads_to_it() {
+        let mut heap = FakeHeap::new(layout());
+        let path = heap.string("/srv/app.js");
+        let script = heap.script(path, 0, 3);
+        let debug_info = heap.object(153, &[0, script, 0, 0]);
+        assert_eq!(heap.heap().script(debug_info).unwrap().map(|script| script.id), Some(3));
+        let none = heap.object(153, &[0, 0, 0, 0]);
+        assert_eq!(heap.heap().script(none), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_those_of_a_plain_count(text in "[ab\r\n]{0,60}", half in 1usize..20) {
+            let mut oracle = Vec::new();
+            let bytes = text.as_bytes();
+            for (at, byte) in bytes.iter().enumerate() {
+                if *byte == b'\n' || (*byte == b'\r' && bytes.get(at + 1) != Some(&b'\n')) {
+                    oracle.push(at as u32);
+                }
+            }
+            let mut heap = FakeHeap::new(layout());
+            let (narrow, wide) = (heap.string(&text), heap.wide_string(&text));
+            prop_assert_eq!(&ends(&heap, narrow, 2 * half).0, &oracle);
+            prop_assert_eq!(&ends(&heap, wide, 2 * half).0, &oracle);
+        }
+    }
+}

@@ -186,3 +186,76 @@ impl<M: Memory> Heap<'_, M> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::{FakeHeap, layout, smi_word};
+    use proptest::prelude::*;
+
+    fn read(heap: &FakeHeap, tagged: u64) -> Result<String, Decode> {
+        let mut text = String::new();
+        heap.heap().string(tagged, 1000, &mut text).map(|()| text)
+    }
+
+    #[test]
+    fn every_representation_reads_as_one_text() {
+        let mut heap = FakeHeap::new(layout());
+        let (left, right) = (heap.string("left "), heap.wide_string("ри\u{1f600}ght"));
+        let cons = heap.composed(1 | 8, 13, left, right);
+        assert_eq!(read(&heap, cons).as_deref(), Ok("left ри\u{1f600}ght"));
+        let sliced = heap.composed(3 | 8, 3, left, smi_word(1));
+        assert_eq!(read(&heap, sliced).as_deref(), Ok("eft"));
+        let thin = heap.composed(5, 5, left, 0);
+        assert_eq!(read(&heap, thin).as_deref(), Ok("left "));
+        heap.memory.put(0x9000, b"outside");
+        let external = heap.composed(2 | 8, 7, 0x8000, 0x9000);
+        assert_eq!(read(&heap, external).as_deref(), Ok("outside"));
+        heap.memory.put_word(0x8008, 0x9000);
+        let uncached = heap.composed(2 | 8 | 0x10, 7, 0x8000, 0);
+        assert_eq!(read(&heap, uncached).as_deref(), Ok("outside"));
+        let slice_of_cons = heap.composed(3, 4, cons, smi_word(3));
+        assert_eq!(read(&heap, slice_of_cons).as_deref(), Ok("t ри"));
+    }
+
+    #[test]
+    fn a_surrogate_pair_across_two_reads_stays_whole() {
+        let mut heap = FakeHeap::new(layout());
+        let text = alloc::format!("{}\u{1f600}{}", "x".repeat(255), "y".repeat(300));
+        let wide = heap.wide_string(&text);
+        assert_eq!(read(&heap, wide).as_deref(), Ok(text.as_str()));
+    }
+
+    #[test]
+    fn a_cons_of_itself_ends() {
+        let mut heap = FakeHeap::new(layout());
+        let cons = heap.composed(1, 1 << 20, 0, 0);
+        heap.memory.put_word((cons & !1) + 16, cons);
+        heap.memory.put_word((cons & !1) + 24, cons);
+        assert_eq!(read(&heap, cons), Err(Decode::Bound));
+        let thin = heap.composed(5, 5, 0, 0);
+        heap.memory.put_word((thin & !1) + 16, thin);
+        assert_eq!(read(&heap, thin), Err(Decode::Bound));
+    }
+
+    #[test]
+    fn what_is_no_string_is_refused() {
+        let mut heap = FakeHeap::new(layout());
+        let script = heap.script(0, 0, 1);
+        assert!(matches!(read(&heap, script), Err(Decode::WrongType { found: 167, .. })));
+        assert_eq!(read(&heap, smi_word(3)), Err(Decode::NotAnObject(smi_word(3))));
+        let huge = heap.composed(8, u32::MAX, 0, 0);
+        assert_eq!(read(&heap, huge), Err(Decode::Bound));
+    }
+
+    proptest! {
+        #[test]
+        fn a_limit_cuts_the_text_at_its_start(text in "[a-z]{0,40}", limit in 0u32..50) {
+            let mut heap = FakeHeap::new(layout());
+            let string = heap.string(&text);
+            let mut read = String::new();
+            heap.heap().string(string, limit, &mut read).unwrap();
+            prop_assert_eq!(&read, &text[..text.len().min(limit as usize)]);
+        }
+    }
+}

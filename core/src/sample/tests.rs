@@ -1,0 +1,213 @@
+//! The whole step on made-up memory: a stack of interpreted functions over an entry frame.
+
+use super::resolve::Symbols;
+use super::sampler::{Outcome, Sampler};
+use crate::arch::{Registers, x86_64};
+use crate::elf::Elf;
+use crate::maps::{FilePlace, Maps};
+use crate::memory::Recorded;
+use crate::profile::{Kind, Meta, Profile, Receipt, Thread};
+use crate::v8::builtins::Builtins;
+use crate::v8::fixture::{FakeHeap, layout, smi_word};
+use crate::v8::image::Image;
+use crate::v8::isolate::{IsolateAccess, Source};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use proptest::prelude::*;
+
+/// Where the made-up executable's code is, and V8's builtins in it.
+const CODE: u64 = 0x40_0000;
+const BLOB: core::ops::Range<u64> = 0x1000..0x2000;
+const STACK: u64 = 0x7fff_0000_0000;
+const MAPS: &[u8] = b"00400000-00410000 r-xp 00000000 08:01 7 /usr/bin/node\n\
+    00700000-00800000 rwxp 00000000 00:00 0 \n\
+    7fff00000000-7fff00010000 rw-p 00000000 00:00 0 [stack]\n";
+
+/// A 64-bit x86-64 executable with one segment and nothing else.
+fn executable() -> Vec<u8> {
+    let mut file = vec![0; 0x2000];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"\x7fELF\x02\x01\x01");
+    put(16, &2u16.to_le_bytes());
+    put(18, &62u16.to_le_bytes());
+    put(32, &64u64.to_le_bytes());
+    put(54, &56u16.to_le_bytes());
+    put(56, &1u16.to_le_bytes());
+    put(64, &1u32.to_le_bytes());
+    put(68, &5u32.to_le_bytes());
+    put(80, &CODE.to_le_bytes());
+    put(96, &0x2000u64.to_le_bytes());
+    put(104, &0x2000u64.to_le_bytes());
+    file
+}
+
+/// A process that runs `leaf` called by `middle` called by `root`, all interpreted.
+fn target() -> (FakeHeap, Registers) {
+    let mut heap = FakeHeap::new(layout());
+    let empty = heap.string("");
+    let path = heap.string("/srv/app.js");
+    let source = heap
+        .string("function root() {\n middle();\n}\nfunction middle() {\n leaf();\n}\n\nfunction leaf() {}");
+    let script = heap.script(path, source, 3);
+    let back = CODE + BLOB.start + 0x100;
+    let mut stack = Recorded::new();
+    stack.put(STACK, &[0; 0x1_0000]);
+    let mut fp = STACK + 0x80;
+    let names = [("leaf", 71), ("middle", 45), ("root", 13)];
+    for (name, start) in names {
+        let name = heap.string(name);
+        let scope = heap.scope_info(&[], name, empty, start, start + 4);
+        let kind = heap.layout.types.bytecode_array.unwrap();
+        let code = heap.object(kind, &[smi_word(4), 0, 0, 0, 0, 0]);
+        let shared = heap.shared(scope, script, code);
+        let function = heap.function(shared);
+        let next = fp + 0x100;
+        for (offset, word) in
+            [(0, next), (8, back), (-8, empty), (-16, function), (-24, 1), (-32, code), (-40, smi_word(53))]
+        {
+            stack.put_word(fp.wrapping_add_signed(offset), word);
+        }
+        fp = next;
+    }
+    // The entry frame: its marker, and no caller.
+    stack.put_word(fp - 8, 1 << 1);
+    heap.memory.put(STACK, &whole(&stack));
+    let mut registers = Registers { pc: back, syscall: -1, ..Registers::default() };
+    registers.general[x86_64::RSP] = STACK;
+    registers.general[x86_64::RBP] = STACK + 0x80;
+    (heap, registers)
+}
+
+fn whole(stack: &Recorded) -> Vec<u8> {
+    let mut bytes = vec![0; 0x1_0000];
+    crate::memory::Memory::read(stack, STACK, &mut bytes).unwrap();
+    bytes
+}
+
+fn sampler(file: &[u8]) -> Sampler<'_> {
+    let elf = Elf::parse(file).unwrap();
+    let mut maps = Maps::new();
+    maps.update(MAPS, &[]);
+    let v8 = maps.place(CODE).unwrap().module;
+    let image = Image {
+        layout: layout(),
+        builtins: Builtins::unnamed(BLOB),
+        isolate: IsolateAccess { source: Source::Register, c_entry_fp: None, js_entry_sp: None },
+        bytecode_sizes: None,
+    };
+    let mut sampler = Sampler::new(&elf, image, maps, v8);
+    sampler.module(v8, Some(elf));
+    sampler.thread(0, Thread { tid: 1, name: "main".into() });
+    sampler
+}
+
+struct NoSymbols;
+
+impl Symbols for NoSymbols {
+    fn name(&mut self, _: FilePlace, _: &mut String) -> Kind {
+        Kind::Native
+    }
+    fn path(&mut self, _: FilePlace, _: &mut String) {}
+}
+
+/// JavaScript labels of each stack, root first, with its count.
+fn stacks(profile: &Profile) -> Vec<(String, u64)> {
+    let tree = profile.tree();
+    let mut stacks = Vec::new();
+    for (number, node) in tree.nodes().enumerate().filter(|(_, node)| node.own > 0) {
+        let mut labels = Vec::new();
+        let mut at = tree.node(crate::profile::NodeId(number as u32));
+        while let Some(frame) = at.frame.map(|id| profile.frame(id)) {
+            if frame.kind.is_javascript() {
+                let place = format!("{}:{}", profile.text(frame.name), frame.line);
+                labels.push(place);
+            }
+            at = tree.node(at.parent);
+        }
+        labels.reverse();
+        stacks.push((labels.join(" > "), node.own));
+    }
+    stacks
+}
+
+#[test]
+fn a_stack_is_named_from_the_heap_and_counted() {
+    let (heap, registers) = target();
+    let file = executable();
+    let mut sampler = sampler(&file);
+    for at in 0..10 {
+        assert_eq!(sampler.held(0, &registers, &heap.memory), Outcome::Sampled);
+        sampler.released(0, at, &heap.memory);
+    }
+    let profile = sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+    assert_eq!(stacks(&profile), [("root:1 > middle:4 > leaf:8".to_string(), 10)]);
+}
+
+#[test]
+fn a_function_that_another_replaced_between_stops_is_never_named_by_its_old_name() {
+    let (mut heap, registers) = target();
+    let file = executable();
+    let mut sampler = sampler(&file);
+    for at in 0..10 {
+        sampler.held(0, &registers, &heap.memory);
+        sampler.released(0, at, &heap.memory);
+    }
+    // A collection moved another function to where `leaf` was.
+    let mut slot = [0; 8];
+    crate::memory::Memory::read(&heap.memory, STACK + 0x80 - 16, &mut slot).unwrap();
+    let function = u64::from_le_bytes(slot) & !1;
+    let (name, empty) = (heap.string("other"), heap.string(""));
+    let scope = heap.scope_info(&[], name, empty, 71, 75);
+    let shared = heap.shared(scope, 0, 1);
+    heap.memory.put_word(function + 24, shared);
+    for at in 10..20 {
+        sampler.held(0, &registers, &heap.memory);
+        sampler.released(0, at, &heap.memory);
+    }
+    let profile = sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+    let stacks = stacks(&profile);
+    let count =
+        |leaf: &str| stacks.iter().filter(|stack| stack.0.ends_with(leaf)).map(|stack| stack.1).sum::<u64>();
+    assert_eq!((count("leaf:8"), count("other:0"), count(":0")), (10, 9, 10), "{stacks:?}");
+    assert!(profile.receipt.remarks.iter().any(|remark| remark.contains("moved")), "{:?}", profile.receipt);
+}
+
+#[test]
+fn a_frame_chain_that_runs_in_a_circle_ends() {
+    let (mut heap, registers) = target();
+    heap.memory.put_word(STACK + 0x180, STACK + 0x80);
+    let file = executable();
+    let mut sampler = sampler(&file);
+    assert_eq!(sampler.held(0, &registers, &heap.memory), Outcome::Sampled);
+    assert!(sampler.last().len() < 8);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_damage_to_stack_heap_or_registers_stops_the_sampler(
+        stack in proptest::collection::vec((0u64..0x400, any::<u64>()), 0..12),
+        objects in proptest::collection::vec((0u64..0x1000, any::<u64>()), 0..12),
+        pc in prop_oneof![Just(CODE + BLOB.start + 0x100), Just(0x70_1000), any::<u64>()],
+        fp in prop_oneof![Just(STACK + 0x80), STACK..STACK + 0x400, any::<u64>()],
+    ) {
+        let (mut heap, mut registers) = target();
+        for (at, word) in &stack {
+            heap.memory.put_word(STACK + at, *word);
+        }
+        for (at, word) in &objects {
+            heap.memory.put_word(0x10_0000 + at * 8, *word);
+        }
+        registers.pc = pc;
+        registers.general[x86_64::RBP] = fp;
+        let file = executable();
+        let mut sampler = sampler(&file);
+        for at in 0..3 {
+            sampler.held(0, &registers, &heap.memory);
+            sampler.released(0, at, &heap.memory);
+        }
+        sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+    }
+}
