@@ -2,6 +2,7 @@
 //!
 //! [`write()`] turns a [`Profile`] into any [`Format`] as a stream, in memory that is linear in the
 //! profile's bounded size. What a format shows beyond the profile itself stands in [`View`].
+//! [`diff()`] compares two files of stacks on a page.
 #![forbid(unsafe_code)]
 
 mod cpuprofile;
@@ -22,6 +23,7 @@ mod fixture;
 #[cfg(test)]
 mod testing;
 
+pub use flame::{DiffError, diff};
 use flame_core::profile::Profile;
 use std::fmt;
 use std::io::{self, Write};
@@ -140,6 +142,15 @@ impl Default for View {
     }
 }
 
+/// A script's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The script's whole path, URL or `node:` name, as frames have it.
+    pub file: String,
+    /// Its text, whole.
+    pub text: String,
+}
+
 /// Writes `profile` to `out`, in many small pieces: buffer it.
 ///
 /// # Errors
@@ -147,7 +158,7 @@ impl Default for View {
 pub fn write(format: Format, profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Text => text::write(profile, view, out),
-        Format::Flame => flame::write(profile, view, out),
+        Format::Flame => write_page(profile, view, &[], out),
         Format::Raw => stacks::raw(profile, view, false, out),
         Format::FullRaw => stacks::raw(profile, view, true, out),
         Format::Folded => stacks::folded(profile, view, out),
@@ -155,4 +166,12 @@ pub fn write(format: Format, profile: &Profile, view: &View, out: &mut dyn Write
         Format::Speedscope => speedscope::write(profile, view, out),
         Format::Pprof => pprof::write(profile, view, out),
     }
+}
+
+/// Writes the page of [`Format::Flame`] with the lines of `sources` beside their counts.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_page(profile: &Profile, view: &View, sources: &[Source], out: &mut dyn Write) -> io::Result<()> {
+    flame::write(profile, view, sources, out)
 }

@@ -5,7 +5,12 @@ use std::io::{self, Write};
 
 /// What a format writes, as text.
 pub fn rendered(profile: &Profile, write: impl FnOnce(&Profile, &mut dyn Write) -> io::Result<()>) -> String {
+    written(|out| write(profile, out))
+}
+
+/// What is written, as text.
+pub fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
     let mut out = Vec::new();
-    write(profile, &mut out).expect("writing to memory");
+    write(&mut out).expect("writing to memory");
     String::from_utf8(out).expect("UTF-8")
 }

@@ -11,26 +11,54 @@ use flame_core::profile::{CallTree, Kind, NodeId, Sample};
 use std::io::{self, Write};
 
 /// Kinds by number, as the page's script names them.
-pub const KINDS: [(Kind, &str); 18] = [
-    (Kind::Interpreted, "interpreted"),
-    (Kind::Baseline, "baseline"),
-    (Kind::Maglev, "maglev"),
-    (Kind::Optimized, "optimized"),
-    (Kind::Inlined, "inlined"),
-    (Kind::JavaScript, "javascript"),
-    (Kind::Builtin, "builtin"),
-    (Kind::RegExp, "regexp"),
-    (Kind::Wasm, "wasm"),
-    (Kind::Native, "native"),
-    (Kind::V8, "v8"),
-    (Kind::Gc, "gc"),
-    (Kind::Compiler, "compiler"),
-    (Kind::Libc, "libc"),
-    (Kind::Glue, "glue"),
-    (Kind::Elided, "elided"),
-    (Kind::Thread, "thread"),
-    (Kind::Process, "process"),
+pub const KINDS: [&str; 19] = [
+    "interpreted",
+    "baseline",
+    "maglev",
+    "optimized",
+    "inlined",
+    "javascript",
+    "builtin",
+    "regexp",
+    "wasm",
+    "native",
+    "v8",
+    "gc",
+    "compiler",
+    "libc",
+    "glue",
+    "elided",
+    "thread",
+    "process",
+    "plain",
 ];
+
+/// A frame of another tool, of which only its name is known.
+pub const PLAIN: u8 = 18;
+
+/// A kind's number.
+pub const fn kind_number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Interpreted => 0,
+        Kind::Baseline => 1,
+        Kind::Maglev => 2,
+        Kind::Optimized => 3,
+        Kind::Inlined => 4,
+        Kind::JavaScript => 5,
+        Kind::Builtin => 6,
+        Kind::RegExp => 7,
+        Kind::Wasm => 8,
+        Kind::Native => 9,
+        Kind::V8 => 10,
+        Kind::Gc => 11,
+        Kind::Compiler => 12,
+        Kind::Libc => 13,
+        Kind::Glue => 14,
+        Kind::Elided => 15,
+        Kind::Thread => 16,
+        Kind::Process => 17,
+    }
+}
 
 /// What the page's data blocks are made of.
 #[derive(Default)]
@@ -59,8 +87,8 @@ pub struct Function {
 pub struct PageFrame {
     /// The function's number.
     pub function: u32,
-    /// What it runs.
-    pub kind: Kind,
+    /// Number of its kind.
+    pub kind: u8,
     /// The line being executed, 0 if unknown.
     pub line: u32,
 }
@@ -133,8 +161,7 @@ impl<'a> Encoder<'a> {
     pub fn frames(&mut self, data: &Data) -> io::Result<()> {
         for frame in &data.frames {
             self.number(frame.function.into())?;
-            let kind = KINDS.iter().position(|(kind, _)| *kind == frame.kind).unwrap_or(0);
-            self.number(kind as u64)?;
+            self.number(frame.kind.into())?;
             let first = data.functions.get(frame.function as usize).map_or(0, |function| function.number);
             let distance = i64::from(frame.line) - first as u32 as i64;
             self.number(if frame.line == 0 { 0 } else { 1 + (distance << 1 ^ distance >> 63) as u64 })?;

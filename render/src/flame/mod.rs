@@ -4,23 +4,28 @@
 //! it is written. Names from the target are data, never markup: they stand in script elements of a
 //! type that no browser runs, and the page's policy lets only its own script run, by its hash.
 
+mod diff;
 mod encode;
+mod sources;
+
+pub use diff::{DiffError, diff};
 
 use crate::label::Style;
 use crate::tree::{Labels, Shown, merge};
-use crate::{View, json, sha256};
-use encode::{Data, Encoder, Function, Interner, KINDS, PageFrame};
+use crate::{Source, View, json, sha256};
+use encode::{Data, Encoder, Function, Interner, KINDS, PageFrame, kind_number};
 use flame_core::profile::{CallTree, FrameId, NodeId, Profile};
 use std::collections::HashMap;
 use std::io::{self, Write};
 
 const TEMPLATE: &str = include_str!("../page/page.html");
 const STYLE: &str = include_str!("../page/style.css");
-const SCRIPT: [&str; 17] = [
+const SCRIPT: [&str; 18] = [
     include_str!("../page/dom.js"),
     include_str!("../page/decode.js"),
     include_str!("../page/names.js"),
-    include_str!("../page/tree.js"),
+    include_str!("../page/shown.js"),
+    include_str!("../page/models.js"),
     include_str!("../page/colors.js"),
     include_str!("../page/tip.js"),
     include_str!("../page/graph.js"),
@@ -36,8 +41,8 @@ const SCRIPT: [&str; 17] = [
     include_str!("../page/start.js"),
 ];
 
-/// Writes the page of a profile.
-pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the page of a profile, with the lines of those `sources` that were hot.
+pub fn write(profile: &Profile, view: &View, sources: &[Source], out: &mut dyn Write) -> io::Result<()> {
     let (data, tree, places) = collect(profile, view);
     template(&profile.meta.command, out, |place, out| match place {
         "META" => meta(profile, view, out),
@@ -53,6 +58,7 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
             };
             Encoder::new(out).samples(profile.samples().iter(), number)
         }
+        "SOURCES" => sources::write(&data, sources, out),
         _ => Ok(()),
     })
 }
@@ -111,7 +117,7 @@ fn collect(profile: &Profile, view: &View) -> (Data, CallTree, Vec<NodeId>) {
         .map(|(id, frame)| {
             let function = labels.of(FrameId(id as u32)).filter(|_| shown.holds(frame.kind))?;
             let line = if frame.kind.is_javascript() { frame.executing } else { 0 };
-            let frame = PageFrame { function, kind: frame.kind, line };
+            let frame = PageFrame { function, kind: kind_number(frame.kind), line };
             Some(*numbers.entry(frame).or_insert_with(|| {
                 frames.push(frame);
                 frames.len() as u32 - 1
@@ -131,10 +137,8 @@ fn collect(profile: &Profile, view: &View) -> (Data, CallTree, Vec<NodeId>) {
     let (tree, nodes) = merge(profile, |id| key(id).map(|frame| FrameId(places[frame as usize])));
 
     let mut functions: HashMap<u32, u32> = HashMap::new();
-    let mut data = Data {
-        frames: vec![PageFrame { function: 0, kind: KINDS[0].0, line: 0 }; frames.len()],
-        ..Data::default()
-    };
+    let mut data =
+        Data { frames: vec![PageFrame { function: 0, kind: 0, line: 0 }; frames.len()], ..Data::default() };
     let mut interner = Interner::default();
     let mut order: Vec<usize> = (0..frames.len()).collect();
     order.sort_unstable_by_key(|frame| places[*frame]);
@@ -214,7 +218,7 @@ fn meta(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
         json::string(out, &thread.name)?;
         out.write_all(b"]")
     })?;
-    list(out, "kinds", KINDS.iter(), |out, (_, name)| json::string(out, name))?;
+    list(out, "kinds", KINDS.iter(), |out, name| json::string(out, name))?;
     out.write_all(b"}")
 }
 

@@ -232,12 +232,13 @@ Object.assign(App.prototype, {
     addEventListener("popstate", (event) => this.wentBack(event));
     addEventListener("hashchange", () => this.wentBack());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rethemeNow());
-    matchMedia("print").addEventListener("change", () => this.rethemeNow());
-    addEventListener("beforeprint", () => this.rethemeNow());
+    // Paper is white: the canvases are painted for it before, and as they were after.
+    addEventListener("beforeprint", () => this.rethemeNow("light"));
     addEventListener("afterprint", () => this.rethemeNow());
   },
 
-  rethemeNow() {
+  rethemeNow(scheme = this.state.theme || "light dark") {
+    document.documentElement.style.colorScheme = scheme;
     this.retheme();
     this.kept.delete("strip");
     this.kept.delete("legend");

@@ -35,6 +35,12 @@ function functionDetails(shown, items, wanted) {
   return { byKind, byLine, callers, callees };
 }
 
+// Blanks that all lines with text begin with.
+function commonIndent(lines) {
+  const indents = lines.filter((line) => line.trim()).map((line) => line.length - line.trimStart().length);
+  return indents.length ? Math.min(...indents) : 0;
+}
+
 class Details {
   constructor(host, actions) {
     this.host = host;
@@ -44,6 +50,7 @@ class Details {
   // `context`: shown, items, stats, whole (the total of what is shown), period, palette.
   show(item, context) {
     this.host.hidden = item < 0;
+    this.host.classList.remove("wide");
     if (item < 0) return;
     const { items, stats, shown } = context;
     const found = functionDetails(shown, items, item);
@@ -116,6 +123,8 @@ class Details {
     let rows = [...numbers];
     if (rows.length > 400) rows = rows.filter((line) => byLine.has(line));
     rows.sort((a, b) => a - b);
+    const indent = commonIndent(rows.map((line) => source[line] ?? ""));
+    this.host.classList.toggle("wide", Object.keys(source).length > 0);
     const most = Math.max(...[...byLine.values()].map((sums) => Math.max(sums.self, sums.total)));
     const body = make("table", { className: "lines" });
     body.append(make("tr", {}, ...["Line", "Self", "Total", ""].map((textContent) => make("th", { textContent }))));
@@ -126,7 +135,7 @@ class Details {
       const shares = [sums.self, sums.total].map((sum) => (sum ? formatShare(sum, whole) : ""));
       heat.append(
         ...[String(line), ...shares].map((textContent) => make("td", { textContent })),
-        make("td", { className: "source", textContent: source[line] ?? "" }),
+        make("td", { className: "source", textContent: (source[line] ?? "").slice(indent) }),
       );
       if (sums.total) heat.title = `${formatCount(sums.self)} samples ended here, ${formatCount(sums.total)} passed`;
       body.append(heat);

@@ -105,6 +105,7 @@ class App {
     const { state, meta } = this;
     const number = state.view === "chart" ? Math.max(0, state.thread) : state.thread;
     const thread = meta.threads?.[number]?.[1] ?? "all";
+    if (this.shown.before) return "all";
     if (state.view === "chart") return `${thread}, over time`;
     return `${number < 0 ? "all" : thread}, ${formatCount(this.whole)} samples`;
   }
@@ -222,7 +223,7 @@ class App {
     const inputs = [shown, items, byName, item];
     const entries = this.keep("outermost", inputs, () => outermostNodes(shown, items, item));
     if (view === "callers") return this.keep("callers", inputs, () => modelUp(shown, items, { entries, rootItem: item, byName }));
-    return this.keep("callees", inputs, () => modelDown(shown, items, { roots: entries.nodes, rootItem: item, byName }));
+    return this.keep("callees", inputs, () => modelDown(shown, items, { entries, rootItem: item, byName }));
   }
 
   // The function that the sandwich is about: the selected one, else the one with most of its own.
@@ -283,8 +284,9 @@ class App {
     const { state, stats, items } = this;
     const columns = tableColumns(this);
     const sort = columns.find((column) => column.key === state.sort) ?? columns.find((column) => column.standard);
-    const down = !state.up === !sort.text;
-    this.table.setColumns(columns, { key: sort.key, down: sort.text ? state.up : !state.up });
+    // Numbers come largest first, names from A; asked for once more, the other way round.
+    const down = sort.text ? state.up : !state.up;
+    this.table.setColumns(columns, { key: sort.key, down });
     const order = this.keep("order", [stats, items, this.matches, sort.key, down, state.view], () => {
       const order = [];
       for (let item = 0; item < items.count; item++) {
@@ -292,7 +294,7 @@ class App {
         order.push(item);
       }
       const value = sort.value;
-      const sign = (sort.text ? state.up : !state.up) ? -1 : 1;
+      const sign = down ? -1 : 1;
       return order.sort((a, b) => {
         const [left, right] = [value(a), value(b)];
         return left < right ? -sign : left > right ? sign : a - b;
@@ -307,6 +309,7 @@ class App {
 
   // What the view shows, where nothing is zoomed.
   get hint() {
+    if (this.shown.before && this.state.view !== "table") return "As wide as the mean of both shares; red grew, blue shrank.";
     return {
       flame: "Callees above their callers, as wide as their share of the samples. Click to zoom.",
       bottom: "Where the samples ended, and above each function who called it.",
