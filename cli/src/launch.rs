@@ -10,6 +10,7 @@ use crate::narrator::{complain, say};
 use crate::output::Output;
 use crate::sampling;
 use crate::target::{Files, Target};
+use flame_sys::attach::Refusal;
 use flame_sys::process::{FileId, Process};
 use flame_sys::session::End;
 use flame_sys::signals::{Blocked, Taken};
@@ -61,6 +62,10 @@ pub fn run(wanted: &args::Profile, command: &[OsString], output: Output) -> Resu
     let mut files = Files::default();
     let written = node(&mut child, &signals, &mut files)
         .and_then(|target| sampling::sample(&signals, target, &mut files, wanted))
+        .map_err(|failure| match failure {
+            Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie) => Failure::NoNode,
+            other => other,
+        })
         .and_then(|run| {
             if let End::Signal(taken) = run.end {
                 pass(taken, child.pid());

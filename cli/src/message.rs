@@ -74,7 +74,7 @@ impl Display for Failure {
                 write!(f, "cannot start {}: {}", Printable(program), system_words(error))
             }
             Failure::NoNode => {
-                f.write_str("the command ended, and no Node.js process was seen in it: nothing was profiled")
+                f.write_str("the command ended before a Node.js process was seen in it: nothing was profiled")
             }
             Failure::Refused(pid, refusal) => refused(f, *pid, refusal),
             Failure::NotNode(pid, program) => not_node(f, *pid, program),

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Target, assert_free, is_traced, node_flame, start_node_flame, wait_until};
+use common::{Scratch, Target, assert_free, is_traced, kill, node_flame, start_node_flame, wait_until};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ fn a_process_that_is_not_node_is_told_by_what_it_runs() {
 fn other_javascript_engines_are_told_by_name() {
     for (name, words) in [("bun", "JavaScriptCore"), ("deno", "Deno"), ("java", "async-profiler")] {
         let scratch = Scratch::new(name);
-        let path = scratch.0.join(name);
+        let path = scratch.path(name);
         fs::copy(found("cat"), &path).unwrap();
         let mut target = Target::start(&mut Command::new(&path));
         node_flame(&format!("{} text 1", target.pid())).assert(1, &["is not a Node.js process", words]);
@@ -58,7 +58,7 @@ fn other_javascript_engines_are_told_by_name() {
 #[test]
 fn an_executable_with_a_hostile_name_never_reaches_the_terminal_raw() {
     let scratch = Scratch::new("hostile");
-    let path = scratch.0.join("a\u{1b}[2Jb\n");
+    let path = scratch.path("a\u{1b}[2Jb\n");
     fs::copy(found("cat"), &path).unwrap();
     let mut target = Target::start(&mut Command::new(&path));
     let ended = node_flame(&format!("{} text 1", target.pid()));
@@ -70,7 +70,7 @@ fn an_executable_with_a_hostile_name_never_reaches_the_terminal_raw() {
 #[test]
 fn a_32_bit_process_is_refused() {
     let scratch = Scratch::new("i386");
-    let path = scratch.0.join("pause32");
+    let path = scratch.path("pause32");
     fs::write(&path, pausing_i386_executable()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let Ok(mut child) = Command::new(&path).spawn() else {
@@ -119,7 +119,7 @@ fn a_process_that_is_traced_already_names_its_tracer() {
     let mut first = start_node_flame(&format!("{} text 60", target.pid()));
     wait_until("the first one has attached", || is_traced(target.pid()));
     let ended = node_flame(&format!("{} text 1", target.pid()));
-    rustix_kill(first.id(), "TERM");
+    kill(first.id(), "TERM");
     assert_eq!(first.wait().unwrap().code(), Some(0));
     ended.assert(1, &["already traced", &first.id().to_string(), "node-flame"]);
     target.assert_unharmed();
@@ -157,7 +157,7 @@ fn an_interrupt_ends_early_and_writes() {
         let profiler = start_node_flame(&format!("{} folded 30", target.pid()));
         wait_until("it has attached", || is_traced(target.pid()));
         std::thread::sleep(Duration::from_millis(500));
-        rustix_kill(profiler.id(), signal);
+        kill(profiler.id(), signal);
         let ended = common::Ended::from(profiler.wait_with_output().unwrap());
         ended.assert(0, &["Sampling ", "Samples: "]);
         assert!(ended.stdout.lines().count() > 0, "{ended:?}");
@@ -208,33 +208,10 @@ fn an_output_that_cannot_be_made_is_said_before_the_sampling() {
     target.assert_unharmed();
 }
 
-/// A directory of its own, removed at the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("node-flame-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        Scratch(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The file of a command on the PATH.
 fn found(command: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path).map(|folder| folder.join(command)).find(|file| file.exists()).unwrap()
-}
-
-fn rustix_kill(pid: u32, signal: &str) {
-    let done = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
-    assert!(done.unwrap().success());
 }
 
 /// Runs node-flame as somebody who may not trace the target: as another user if root runs this, and
@@ -244,8 +221,8 @@ fn without_privileges(line: &str) -> common::Ended {
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
     // The build directory may be closed to others.
     let scratch = Scratch::new("unprivileged");
-    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o755)).unwrap();
-    let binary = scratch.0.join("node-flame");
+    fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = scratch.path("node-flame");
     fs::copy(common::NODE_FLAME, &binary).unwrap();
     command.arg(&binary).args(line.split_whitespace()).output().unwrap().into()
 }

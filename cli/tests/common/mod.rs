@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The binary under test.
@@ -167,4 +169,48 @@ pub fn is_traced(pid: u32) -> bool {
 /// All that can still be read.
 pub fn rest(from: impl Read) -> String {
     std::io::read_to_string(from).expect("is UTF-8")
+}
+
+/// Sends a signal by its name.
+pub fn kill(pid: u32, signal: &str) {
+    let done = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
+    assert!(done.expect("kill starts").success());
+}
+
+/// A directory of its own, removed at the end.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// An empty one.
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("node-flame-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).expect("a directory can be made");
+        Scratch(path)
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The path of a new file in it.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).expect("a file can be written");
+        path.into_os_string().into_string().expect("is UTF-8")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Holds back other tests of this file: those that burn CPU would take each other's samples.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed while it had its turn is no reason for the next one to fail.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,169 @@
+//! `run`: the command behaves as if it had been started without node-flame, and its Node is profiled.
+
+mod common;
+
+use common::{Ended, NODE_FLAME, Scratch, wait_until};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Keeps a CPU busy for a while in a function with a name of its own.
+const BUSY: &str = "
+    function burnForTheTest(until) { let sum = 0; while (Date.now() < until) sum += Math.sqrt(sum + 1); }
+    burnForTheTest(Date.now() + Number(process.argv[2] || 700));
+";
+
+fn busy(scratch: &Scratch) -> String {
+    scratch.file("busy.js", BUSY)
+}
+
+/// node-flame running a command, the profile as `folded` in `output`.
+fn run(seconds: &str, output: &Path, command: &[&str]) -> Command {
+    let mut run = Command::new(NODE_FLAME);
+    run.args(["run", "folded", seconds, "-o"]).arg(output).arg("--").args(command).stdin(Stdio::null());
+    run
+}
+
+fn ended(command: &mut Command) -> Ended {
+    command.output().expect("node-flame starts").into()
+}
+
+/// Samples in lines that hold `name`, and in all.
+fn samples(profile: &Path, name: &str) -> (u64, u64) {
+    let text = fs::read_to_string(profile).expect("a profile was written");
+    let count =
+        |line: &str| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a count");
+    let all = text.lines().map(count).sum();
+    (text.lines().filter(|line| line.contains(name)).map(count).sum(), all)
+}
+
+#[test]
+fn a_command_is_profiled_from_its_start_to_its_end() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("whole");
+    let output = scratch.path("out");
+    let ended = ended(&mut run("30", &output, &["node", &busy(&scratch)]));
+    ended.assert(0, &["Sampling ", "exited with code 0", "Samples: ", "Wrote "]);
+    let (named, all) = samples(&output, "burnForTheTest:");
+    assert!(named > 5 && named * 3 > all, "{named} of {all}");
+    // Node's own start is seen, too.
+    assert!(samples(&output, "node::LoadEnvironment").1 > 0);
+}
+
+#[test]
+fn the_commands_streams_and_exit_code_are_its_own() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("streams");
+    let program = "
+        const until = Date.now() + 1000; while (Date.now() < until);
+        process.stdin.on('data', (data) => process.stdout.write(`out ${data}`)).on('end', () => {
+            process.stderr.write('err\\n'); process.exit(7);
+        });";
+    let mut child = run("30", &scratch.path("out"), &["node", "-e", program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"line\n").unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    ended.assert(7, &["err\n", "exited with code 7"]);
+    assert_eq!(ended.stdout, "out line\n");
+}
+
+#[test]
+fn a_command_that_is_killed_gives_the_code_that_a_shell_gives() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("killed");
+    let program = "const until = Date.now() + 1000; while (Date.now() < until); process.kill(process.pid, 'SIGTERM');\
+                   setTimeout(() => {}, 9999);";
+    let ended = ended(&mut run("30", &scratch.path("out"), &["node", "-e", program]));
+    ended.assert(128 + 15, &["was killed by SIGTERM"]);
+}
+
+#[test]
+fn node_is_found_behind_shells() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("shells");
+    let output = scratch.path("out");
+    let script = format!("true; sh -c 'node \"{0}\"; true'; exit 3", busy(&scratch));
+    ended(&mut run("30", &output, &["sh", "-c", &script])).assert(3, &["exited with code 0"]);
+    assert!(samples(&output, "burnForTheTest:").0 > 5);
+}
+
+#[test]
+fn a_package_managers_own_node_is_passed_over() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("npm");
+    let output = scratch.path("out");
+    let npm = scratch.file(
+        "npm",
+        "const until = Date.now() + 300; while (Date.now() < until);
+         const { status } = require('child_process').spawnSync('node', process.argv.slice(2), { stdio: 'inherit' });
+         process.exit(status + 4);",
+    );
+    ended(&mut run("30", &output, &["node", &npm, &busy(&scratch)])).assert(4, &["Wrote "]);
+    let (named, all) = samples(&output, "burnForTheTest:");
+    assert!(named > 5 && named * 3 > all, "{named} of {all}");
+}
+
+#[test]
+fn a_command_that_outlives_the_sampling_runs_on_with_its_profile_written() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("outlives");
+    let output = scratch.path("out");
+    let started = Instant::now();
+    let mut child =
+        run("0.5", &output, &["node", &busy(&scratch), "3000"]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the profile is there", || output.exists());
+    assert!(started.elapsed() < Duration::from_millis(2500));
+    assert!(child.try_wait().unwrap().is_none());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    ended.assert(0, &["runs on"]);
+    assert!(started.elapsed() >= Duration::from_millis(3000));
+}
+
+#[test]
+fn a_signal_is_passed_on_and_the_profile_is_written() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("signal");
+    let (output, ready) = (scratch.path("out"), scratch.path("ready"));
+    let program = format!(
+        "process.on('SIGTERM', () => process.exit(9));
+         setInterval(() => {{ const until = Date.now() + 20; while (Date.now() < until); }}, 21);
+         setTimeout(() => require('fs').writeFileSync('{}', ''), 500);",
+        ready.display()
+    );
+    for seconds in ["30", "0.2"] {
+        let _ = fs::remove_file(&ready);
+        let child = run(seconds, &output, &["node", "-e", &program])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        wait_until("the command runs", || ready.exists());
+        common::kill(child.id(), "TERM");
+        Ended::from(child.wait_with_output().unwrap()).assert(9, &["Wrote "]);
+        assert!(output.exists());
+    }
+}
+
+#[test]
+fn a_command_without_node_says_so_and_keeps_its_exit_code() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("other");
+    let output = scratch.path("out");
+    ended(&mut run("1", &output, &["sh", "-c", "exit 5"])).assert(5, &["before a Node.js process was seen"]);
+    ended(&mut run("1", &output, &["true"])).assert(1, &["before a Node.js process was seen"]);
+    assert!(!output.exists());
+    assert_eq!(fs::read_dir(scratch.path("")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_command_that_cannot_be_started_is_said() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("missing");
+    let ended = ended(&mut run("1", &scratch.path("out"), &["/no/such/command"]));
+    ended.assert(1, &["cannot start /no/such/command: No such file or directory"]);
+}
