@@ -335,6 +335,10 @@ impl<M: Memory> Walk<'_, '_, M> {
             }
             Edge::Inside => return None,
         };
+        if !self.is_code(back.wrapping_sub(1)) {
+            // Instructions only looked like an edge.
+            return None;
+        }
         let callee = match edge {
             Edge::BeforePush | Edge::AfterPush if self.arch == Arch::X86_64 => {
                 Some(cursor.registers.general[x86_64::RDI])

@@ -32,91 +32,79 @@ pub fn edge(first: &[u8], around: &[u8], around_at: usize, offset: usize) -> Edg
 }
 
 /// Whether `at` lies behind a leave and before its return: instructions are decoded from each
-/// candidate on, and one must start exactly at `at`.
+/// candidate on, one must start exactly at `at`, and a return must follow.
 fn epilogue(code: &[u8], at: usize) -> Option<Edge> {
     let from = at.saturating_sub(EPILOGUE_BYTES);
     (from..at).rev().find_map(|start| {
-        let rest = code.get(start..)?;
-        let leave = LEAVES.iter().find(|leave| rest.starts_with(leave))?;
+        let leave =
+            LEAVES.iter().find(|leave| code.get(start..).is_some_and(|rest| rest.starts_with(leave)))?;
         follow(code, start + leave.len(), at)
     })
 }
 
-/// Registers into which V8 pops the return address while it drops arguments.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Popped {
-    Rcx,
-    R10,
+/// What an instruction between the leave and the return does.
+enum Instruction {
+    /// Takes the return address off the stack into this register.
+    Pop(usize),
+    /// Puts it back.
+    Push,
+    /// Drops arguments, or compares their numbers.
+    Other,
+    /// Returns.
+    Return,
 }
 
-fn follow(code: &[u8], mut here: usize, at: usize) -> Option<Edge> {
-    let mut popped: Option<Popped> = None;
-    while here < at {
-        let rest = code.get(here..)?;
-        here += match rest {
-            [0x59, ..] => {
-                popped = Some(Popped::Rcx);
-                1
-            }
-            [0x41, 0x5a, ..] => {
-                popped = Some(Popped::R10);
-                2
-            }
-            [0x51, ..] => {
-                popped = None;
-                1
-            }
-            [0x41, 0x52, ..] => {
-                popped = None;
-                2
-            }
-            // lea rsp, [rsp + r * 8 (+ disp8 or disp32)]
-            [0x48 | 0x4a | 0x4c | 0x4e, 0x8d, modrm, ..] => match modrm & 0xc7 {
-                0x04 => 4,
-                0x44 => 5,
-                0x84 => 8,
-                _ => return None,
-            },
-            // add rsp, imm
-            [0x48, 0x83, 0xc4, _, ..] => 4,
-            [0x48, 0x81, 0xc4, ..] => 7,
-            // cmp r, imm; cmp r, r
-            [0x48 | 0x49, 0x83, 0xf8..=0xff, _, ..] => 4,
-            [0x48 | 0x49, 0x81, 0xf8..=0xff, ..] => 7,
-            [0x48 | 0x49 | 0x4c | 0x4d, 0x39 | 0x3b, 0xc0..=0xff, ..] => 3,
-            // mov r, imm32; cmov; mov r, r
-            [0x48 | 0x49 | 0x4c | 0x4d, 0x89 | 0x8b, 0xc0..=0xff, ..] => 3,
-            [0x48 | 0x49 | 0x4c | 0x4d, 0x0f, 0x40..=0x4f, 0xc0..=0xff, ..] => 4,
-            // short conditional jumps, within the epilogue
-            [0x70..=0x7f, _, ..] => 2,
-            [0x0f, 0x80..=0x8f, ..] => 6,
-            _ => return None,
-        };
-    }
-    if here != at || !returns(code.get(at..)?, popped.is_some()) {
-        return None;
-    }
-    Some(match popped {
-        None => Edge::BeforeReturn,
-        Some(Popped::Rcx) => Edge::ReturnIn(super::RCX),
-        Some(Popped::R10) => Edge::ReturnIn(super::R8 + 2),
+/// One instruction and its length; `None` if it is none of an epilogue's.
+fn decode(rest: &[u8]) -> Option<(Instruction, usize)> {
+    use Instruction::{Other, Pop, Push, Return};
+    Some(match rest {
+        [0xc3, ..] => (Return, 1),
+        [0xc2, ..] => (Return, 3),
+        [0x59, ..] => (Pop(super::RCX), 1),
+        [0x41, 0x5a, ..] => (Pop(super::R8 + 2), 2),
+        [0x51, ..] => (Push, 1),
+        [0x41, 0x52, ..] => (Push, 2),
+        // lea rsp, [rsp + r * 8 (+ disp8 or disp32)]
+        [0x48 | 0x4a, 0x8d, 0x24, ..] => (Other, 4),
+        [0x48 | 0x4a, 0x8d, 0x64, ..] => (Other, 5),
+        [0x48 | 0x4a, 0x8d, 0xa4, ..] => (Other, 8),
+        // add rsp, imm
+        [0x48, 0x83, 0xc4, ..] => (Other, 4),
+        [0x48, 0x81, 0xc4, ..] => (Other, 7),
+        // cmp r, imm; cmp r, r
+        [0x48 | 0x49, 0x83, 0xf8..=0xff, ..] => (Other, 4),
+        [0x48 | 0x49, 0x81, 0xf8..=0xff, ..] => (Other, 7),
+        [0x48 | 0x49 | 0x4c | 0x4d, 0x39 | 0x3b, 0xc0..=0xff, ..] => (Other, 3),
+        // mov r, imm32; mov r, r; cmov
+        [0xb8..=0xbf, ..] => (Other, 5),
+        [0x48 | 0x49 | 0x4c | 0x4d, 0x89 | 0x8b, 0xc0..=0xff, ..] => (Other, 3),
+        [0x48 | 0x49 | 0x4c | 0x4d, 0x0f, 0x4c..=0x4f, 0xc0..=0xff, ..] => (Other, 4),
+        // A short jump forward on a comparison of sizes.
+        [0x72 | 0x73 | 0x76 | 0x77 | 0x7c..=0x7f, 0..=0x1f, ..] => (Other, 2),
+        _ => return None,
     })
 }
 
-/// Whether what follows still belongs to an epilogue: a return, or what drops arguments first.
-fn returns(rest: &[u8], popped: bool) -> bool {
-    match rest {
-        [0xc3 | 0xc2, ..] | [0x59, ..] | [0x41, 0x5a, ..] => true,
-        [0x51, ..] | [0x41, 0x52, ..] => popped,
-        [0x48 | 0x4a | 0x4c | 0x4e, 0x8d, ..] => popped,
-        [0x48, 0x83 | 0x81, 0xc4, ..] => true,
-        [0x48 | 0x49, 0x83 | 0x81, 0xf8..=0xff, ..] => true,
-        [0x48 | 0x49 | 0x4c | 0x4d, 0x39 | 0x3b, 0xc0..=0xff, ..] => true,
-        [0x48 | 0x49 | 0x4c | 0x4d, 0x89 | 0x8b, 0xc0..=0xff, ..] => true,
-        [0x48 | 0x49 | 0x4c | 0x4d, 0x0f, 0x40..=0x4f, ..] => true,
-        [0x70..=0x7f, ..] | [0x0f, 0x80..=0x8f, ..] => true,
-        _ => false,
+fn follow(code: &[u8], start: usize, at: usize) -> Option<Edge> {
+    let mut here = start;
+    let mut popped = None;
+    let mut edge = None;
+    while here < start + EPILOGUE_BYTES {
+        if here == at {
+            edge = Some(popped.map_or(Edge::BeforeReturn, Edge::ReturnIn));
+        }
+        let (instruction, len) = decode(code.get(here..)?)?;
+        match instruction {
+            Instruction::Pop(register) => popped = Some(register),
+            Instruction::Push => popped = None,
+            Instruction::Other => {}
+            Instruction::Return if here >= at => return edge,
+            // A comparison may have led over this return.
+            Instruction::Return => popped = None,
+        }
+        here += len;
     }
+    None
 }
 
 #[cfg(test)]
@@ -154,6 +142,16 @@ mod tests {
         assert_eq!(at(3), Edge::ReturnIn(10));
         assert_eq!(at(7), Edge::ReturnIn(10));
         assert_eq!(at(9), Edge::BeforeReturn);
+    }
+
+    #[test]
+    fn a_leave_that_is_the_end_of_another_instruction_is_none() {
+        // vcvttsd2si rcx, xmm1; cmp rcx, 1; jo; mov ecx, ecx; mov [rbp - 48], rcx
+        let code = [
+            0xc4, 0xe1, 0xfb, 0x2c, 0xc9, 0x48, 0x83, 0xf9, 0x01, 0x0f, 0x80, 0x4d, 0x02, 0x00, 0x00, 0x8b,
+            0xc9, 0x48, 0x89, 0x4d, 0xd0,
+        ];
+        assert_eq!([5, 9, 15].map(|offset| edge(&[], &code, 0, offset)), [Edge::Inside; 3]);
     }
 
     proptest! {
