@@ -28,6 +28,19 @@ pub enum Command {
     Version,
     /// Sample a process and write its profile.
     Profile(Profile),
+    /// Compare two files of stacks.
+    Diff(Diff),
+}
+
+/// A comparison of two files of stacks, as a page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diff {
+    /// Stacks before.
+    pub before: PathBuf,
+    /// Stacks after.
+    pub after: PathBuf,
+    /// The page's file; standard output if `None`.
+    pub output: Option<PathBuf>,
 }
 
 /// A sampling run.
@@ -85,6 +98,10 @@ pub enum Misuse {
     Native(String),
     /// One word too many.
     Extra(String),
+    /// An option that has no meaning for this verb or format.
+    OptionFor(&'static str, String),
+    /// `diff` without its two files.
+    NoFiles,
     /// `run` and no command.
     NoCommand,
     /// `run` with a command that does not stand after `--`.
@@ -107,6 +124,8 @@ struct Words {
     lines: bool,
     #[argh(option)]
     native: Option<String>,
+    #[argh(switch)]
+    annotate: bool,
     #[argh(option)]
     max_pause: Option<String>,
     #[argh(switch, short = 'q')]
@@ -134,6 +153,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     if given.version {
         return Ok(Command::Version);
     }
+    if given.words.first().is_some_and(|word| word == "diff") && command.is_none() {
+        return diff(&given).map(Command::Diff);
+    }
     let words: Vec<String> = given.words.iter().map(|word| lossy(word)).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (target, rest) = match (words.as_slice(), command) {
@@ -157,7 +179,10 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     let rate = given.rate.map_or(Ok(DEFAULT_RATE), |text| rate(&lossy(&text)))?;
     let native = given.native.map_or(Ok(true), |text| switch(&lossy(&text)))?;
     let max_pause = given.max_pause.map_or(Ok(DEFAULT_MAX_PAUSE), |text| percent(&lossy(&text)))?;
-    let output = given.output.map(|path| PathBuf::from(OsString::from_vec(bytes(&path))));
+    if given.annotate && format != Format::Folded {
+        return Err(Misuse::OptionFor("--annotate", format.name().into()));
+    }
+    let output = given.output.as_deref().map(path);
     if let Target::Run(command) = &target {
         match output {
             _ if command.is_empty() => return Err(Misuse::NoCommand),
@@ -172,9 +197,29 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         rate,
         output,
         max_pause,
-        view: View { lines: given.lines, native, ..View::default() },
+        view: View { lines: given.lines, native, annotate: given.annotate },
         quiet: given.quiet,
     }))
+}
+
+fn diff(given: &Words) -> Result<Diff, Misuse> {
+    let sampling = [
+        ("--rate", given.rate.is_some()),
+        ("--lines", given.lines),
+        ("--native", given.native.is_some()),
+        ("--annotate", given.annotate),
+        ("--max-pause", given.max_pause.is_some()),
+    ];
+    if let Some((option, _)) = sampling.into_iter().find(|(_, is_given)| *is_given) {
+        return Err(Misuse::OptionFor(option, "diff".into()));
+    }
+    match given.words.as_slice() {
+        [_, before, after] => {
+            Ok(Diff { before: path(before), after: path(after), output: given.output.as_deref().map(path) })
+        }
+        [_, _, _, extra, ..] => Err(Misuse::Extra(lossy(extra))),
+        _ => Err(Misuse::NoFiles),
+    }
 }
 
 /// One argument as argh takes it: an option's value apart from its name, and each byte as the
@@ -195,6 +240,11 @@ fn separated(argument: &[u8]) -> Vec<String> {
 /// The bytes that [`separated`] made characters of.
 fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
+}
+
+/// The argument as a path.
+fn path(text: &str) -> PathBuf {
+    OsString::from_vec(bytes(text)).into()
 }
 
 /// The argument as text for people.
@@ -345,6 +395,10 @@ mod tests {
             ("1 text 3 --native maybe", Misuse::Native("maybe".into())),
             ("1 text 3 --frob", Misuse::Option("Unrecognized argument: --frob".into())),
             ("1 text 3 -o", Misuse::Option("No value provided for option '-o'.".into())),
+            ("1 text 3 --annotate", Misuse::OptionFor("--annotate", "text".into())),
+            ("diff a b --lines", Misuse::OptionFor("--lines", "diff".into())),
+            ("diff a", Misuse::NoFiles),
+            ("diff a b c", Misuse::Extra("c".into())),
             ("run text 3 -o out", Misuse::NoCommand),
             ("run text 3 -o out --", Misuse::NoCommand),
             ("run text 3 node app.js", Misuse::CommandWithoutDashes("node".into())),
@@ -354,6 +408,12 @@ mod tests {
         for (line, misuse) in cases {
             assert_eq!(parsed(line), Err(misuse), "{line}");
         }
+    }
+
+    #[test]
+    fn two_files_can_be_compared() {
+        let diff = Diff { before: "a".into(), after: "b".into(), output: Some("out".into()) };
+        assert_eq!(parsed("diff -o out a b"), Ok(Command::Diff(diff)));
     }
 
     #[test]
@@ -386,7 +446,7 @@ mod tests {
             words in proptest::collection::vec(
                 proptest::sample::select(vec![
                     "1", "run", "text", "3", "--", "-r", "-o", "-q", "--rate=5", "--output=", "help",
-                    "-h", "-V", "-", "", "=", "--=", "-rx", "node",
+                    "-h", "-V", "diff", "-", "", "=", "--=", "-rx", "node",
                 ]),
                 0..9,
             )

@@ -11,6 +11,7 @@
 //! words of [`message`].
 
 mod args;
+mod compare;
 mod launch;
 mod message;
 mod narrator;
@@ -38,6 +39,7 @@ fn carry_out() -> Result<ExitCode, Failure> {
     match args::parse(std::env::args_os().skip(1).collect())? {
         Command::Help => print(include_str!("help.txt")),
         Command::Version => print(concat!("node-flame ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Diff(wanted) => compare::diff(&wanted),
         Command::Profile(wanted) => {
             let output = Output::open(wanted.output.as_deref())?;
             let output = if wanted.format.is_binary() { output.take_binary()? } else { output };

@@ -4,13 +4,14 @@ use crate::args::Misuse;
 use crate::output::{OutputCause, OutputError};
 use crate::printable::Printable;
 use flame_core::v8::Unsupported;
-use flame_render::Format;
+use flame_render::{DiffError, Format};
 use flame_sys::attach::{Evidence, Refusal};
 use flame_sys::session::{End, ProcessEnd};
 use flame_sys::tracer::Exit;
 use rustix::fs::FileType;
 use std::fmt::{self, Display, Formatter};
 use std::io;
+use std::path::PathBuf;
 
 /// Why a command could not be carried out.
 #[derive(Debug)]
@@ -19,6 +20,10 @@ pub enum Failure {
     Usage(Misuse),
     /// The profile could not be written.
     Output(OutputError),
+    /// A file of stacks could not be opened.
+    Read(PathBuf, io::Error),
+    /// Two files of stacks could not be compared.
+    Diff(DiffError),
     /// The command of `run` could not be started.
     Start(Option<String>, io::Error),
     /// The command of `run` ended, and no Node process was seen.
@@ -69,6 +74,10 @@ impl Display for Failure {
                 write!(f, "{misuse}\n{USAGE}")
             }
             Failure::Output(error) => error.fmt(f),
+            Failure::Read(path, error) => {
+                write!(f, "cannot read {}: {}", Printable(&path.display().to_string()), system_words(error))
+            }
+            Failure::Diff(error) => write!(f, "{}", Printable(&error.to_string())),
             Failure::Start(program, error) => {
                 let program = program.as_deref().unwrap_or_default();
                 write!(f, "cannot start {}: {}", Printable(program), system_words(error))
@@ -117,6 +126,10 @@ impl Display for Misuse {
             }
             Misuse::Native(word) => write!(f, "`--native` is on or off, not {}", Quoted(word)),
             Misuse::Extra(word) => write!(f, "one word too many: {}", Quoted(word)),
+            Misuse::OptionFor(option, verb) => write!(f, "`{option}` has no meaning for {}", Quoted(verb)),
+            Misuse::NoFiles => {
+                f.write_str("compare which two files? node-flame diff before.folded after.folded")
+            }
             Misuse::NoCommand => f.write_str("run which command? It stands after `--`"),
             Misuse::CommandWithoutDashes(word) => {
                 write!(f, "the command to run stands after `--`: ... -- {}", Printable(word))

@@ -208,6 +208,20 @@ fn an_output_that_cannot_be_made_is_said_before_the_sampling() {
     target.assert_unharmed();
 }
 
+#[test]
+fn files_that_cannot_be_compared_are_said() {
+    let scratch = Scratch::new("diff");
+    let (stacks, empty) = (scratch.file("stacks", "a;b 3\na;c 1\n"), scratch.file("empty", ""));
+    node_flame(&format!("diff {stacks} /no/such/file"))
+        .assert(1, &["cannot read /no/such/file: No such file"]);
+    let output = scratch.path("out");
+    let ended = node_flame(&format!("diff {stacks} {empty} -o {}", output.display()));
+    ended.assert(1, &["empty holds no stacks"]);
+    assert!(!output.exists());
+    node_flame(&format!("diff {stacks} {stacks} -o {}", output.display())).assert(0, &[]);
+    assert!(fs::read_to_string(&output).unwrap().starts_with("<!doctype html>"));
+}
+
 /// The file of a command on the PATH.
 fn found(command: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
