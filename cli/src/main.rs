@@ -52,9 +52,12 @@ fn carry_out() -> Result<ExitCode, Failure> {
 }
 
 fn profile(wanted: &args::Profile, pid: u32, output: Output) -> Result<ExitCode, Failure> {
+    let signals = Blocked::new();
     let mut files = target::Files::default();
     let target = target::Target::open(pid, &mut files)?;
-    let run = sampling::sample(&Blocked::new(), target, &mut files, wanted)?;
+    let run = sampling::sample(&signals, target, &mut files, wanted)?;
+    // A file is written at once and not left half-way; a reader of stdout may let us wait for ever.
+    let _blocked = output.path().map(|_| signals);
     sampling::write(output, &run.profile, wanted)?;
     Ok(ExitCode::SUCCESS)
 }

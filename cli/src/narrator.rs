@@ -106,7 +106,7 @@ fn narrate(first: &str, length: Duration, show_progress: bool, words: &Receiver<
 }
 
 fn progress(elapsed: Duration, length: Duration, taken: u64) -> String {
-    let left = length.saturating_sub(elapsed).as_secs();
+    let left = length.saturating_sub(elapsed).as_secs_f64().ceil();
     format!("{taken} samples, {left} s left (Ctrl-C ends and writes)")
 }
 
@@ -132,6 +132,6 @@ mod tests {
         let line = progress(Duration::from_secs(1), Duration::from_secs(31_536_000), 9_999_999_999);
         assert!(line.len() < COLUMNS, "{line}");
         let line = progress(Duration::from_millis(2500), Duration::from_secs(10), 247);
-        assert_eq!(line, "247 samples, 7 s left (Ctrl-C ends and writes)");
+        assert_eq!(line, "247 samples, 8 s left (Ctrl-C ends and writes)");
     }
 }

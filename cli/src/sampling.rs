@@ -16,6 +16,10 @@ use flame_sys::memory::ProcessMemory;
 use flame_sys::process::Process;
 use flame_sys::session::{self, Control, Flow, Options, ThreadKey, Verdict, Visitor};
 use flame_sys::signals::Blocked;
+use std::time::Instant;
+
+/// Reading the mappings takes at most one part in this many of the time.
+const MAPS_SHARE: u32 = 50;
 
 /// A finished run.
 pub struct Run {
@@ -62,6 +66,7 @@ pub fn sample(
         files,
         objects,
         maps_text: Vec::new(),
+        next_maps: Instant::now(),
         version,
         node: None,
         sampled: false,
@@ -106,6 +111,8 @@ struct Sampling<'f> {
     files: &'f mut Files,
     objects: Objects,
     maps_text: Vec<u8>,
+    /// Before this the mappings are not read again.
+    next_maps: Instant,
     version: NodeVersion,
     node: Option<String>,
     /// The last stop gave a sample.
@@ -115,8 +122,12 @@ struct Sampling<'f> {
 
 impl Sampling<'_> {
     /// Reads the mappings anew: the process has loaded an addon, or V8 has got itself more memory for code.
+    ///
+    /// With thousands of mappings that takes many milliseconds, in which nobody serves the target: so it
+    /// is done for a small share of the time only.
     fn read_maps(&mut self) {
-        let Some(process) = &self.process else { return };
+        let started = Instant::now();
+        let Some(process) = self.process.as_ref().filter(|_| started >= self.next_maps) else { return };
         if process.maps(&mut self.maps_text).is_err() {
             return;
         }
@@ -127,6 +138,7 @@ impl Sampling<'_> {
             self.objects.push(elf);
             self.sampler.module(module, elf);
         }
+        self.next_maps = Instant::now() + MAPS_SHARE * started.elapsed();
     }
 }
 
