@@ -153,7 +153,8 @@ impl Visitor for Sampling<'_> {
             Some(process) => process.thread_name(thread.tid).unwrap_or_default(),
             None => String::new(),
         };
-        self.sampler.thread(usize::from(thread.index), Thread { tid: thread.tid, name });
+        let known = Thread { tid: thread.tid, name };
+        self.sampler.thread(usize::from(thread.index), known, thread.tid == self.pid);
         true
     }
 
@@ -163,9 +164,9 @@ impl Visitor for Sampling<'_> {
         match stopped {
             Stopped::Sampled => Verdict::Sampled,
             Stopped::Lost => Verdict::Lost,
-            Stopped::NeverIsolate if thread.tid != self.pid => Verdict::NotWanted,
+            Stopped::NeverJavaScript if thread.tid != self.pid => Verdict::NotWanted,
             // A process' first thread has its isolate late, and may use no V8 for long.
-            Stopped::NoIsolate | Stopped::NeverIsolate => Verdict::Skipped,
+            Stopped::NotJavaScript | Stopped::NeverJavaScript => Verdict::Skipped,
         }
     }
 

@@ -136,6 +136,11 @@ impl Codes {
         shared
     }
 
+    /// Forgets a code object: other code stands in its place.
+    pub fn forget(&mut self, known: &KnownCode) {
+        self.known.retain(|entry| entry.id != known.id);
+    }
+
     /// Learns to which function a code object belongs.
     pub fn learn(&mut self, known: &KnownCode, owner: FunctionId) {
         if known.owner != Some(owner)

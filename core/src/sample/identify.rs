@@ -100,6 +100,7 @@ impl<M: Memory> Identify<'_, '_, M> {
         if self.is_builtin(function) {
             return self.builtin(frame, function);
         }
+        let code = code.and_then(|code| self.current(frame, code, shared));
         match (frame.at, code, frame.pc) {
             (Where::Jit { .. }, Some(code), Some(pc)) => self.compiled(frame, &code, pc, function, shared),
             (Where::Jit { .. } | Where::Unknown, None, Some(_)) => {
@@ -108,6 +109,29 @@ impl<M: Memory> Identify<'_, '_, M> {
             }
             _ => self.interpreted(frame, function),
         }
+    }
+
+    /// The code object that a frame runs, if it agrees with the frame; else the one that stands there
+    /// now: code dies and other code takes its place.
+    fn current(&mut self, frame: &JsFrame, code: KnownCode, shared: u64) -> Option<KnownCode> {
+        let agrees = match code.code.kind {
+            CodeKind::Maglev | CodeKind::Optimized => {
+                self.heap.layout.deopt.shared.is_none() || self.is_code_of(&code, shared)
+            }
+            CodeKind::Baseline if self.heap.layout.version.since(9, 6) => {
+                code.code.deopt == self.bytecode_array(frame)
+            }
+            _ => true,
+        };
+        let (false, Where::Jit { lowest }, Some(pc)) = (agrees, frame.at, frame.pc) else {
+            return Some(code);
+        };
+        self.codes.forget(&code);
+        self.codes.find(&self.heap, pc, lowest).ok()
+    }
+
+    fn is_code_of(&mut self, code: &KnownCode, shared: u64) -> bool {
+        code.shared == Some(shared) || self.codes.reread_shared(&self.heap, code) == Some(shared)
     }
 
     fn push_at(&mut self, function: FunctionId, position: Position, kind: Kind) {
@@ -213,7 +237,7 @@ impl<M: Memory> Identify<'_, '_, M> {
         if self.heap.layout.deopt.inlining.is_none() {
             return self.push_at(function, Position::NONE, own);
         }
-        if code.shared != Some(shared) && self.codes.reread_shared(&self.heap, code) != Some(shared) {
+        if !self.is_code_of(code, shared) {
             self.losses.mismatches += 1;
             return self.push_at(function, Position::NONE, own);
         }

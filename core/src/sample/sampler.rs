@@ -31,24 +31,36 @@ const SHORT_SOURCE: u32 = 4096;
 /// Bytes of an isolate that hold its fields, at most.
 const ISOLATE_BYTES: usize = 4096;
 
-/// Stops of a thread without an isolate until it is taken for one that never has one: a worker gets its
-/// isolate within some milliseconds.
-const STOPS_WITHOUT_ISOLATE: u32 = 8;
+/// Stops of a thread without JavaScript on its stack until it is taken for one that never has any: a
+/// worker starts within some milliseconds.
+const STOPS_WITHOUT_JAVASCRIPT: u32 = 32;
 
 /// What is known of a thread.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct ThreadState {
     id: Option<ThreadId>,
+    /// What it is, until its first sample.
+    unseen: Option<Thread>,
     /// Its isolate, as the root register has it; 0: not known.
     root: u64,
     /// Bytes of stack that the last walks needed.
     stack_bytes: usize,
-    without_isolate: u32,
+    /// It has run JavaScript, or is the one that will: the process' first.
+    is_javascript: bool,
+    without_javascript: u32,
     /// Where its stack ends, once a read has met it; 0: not known.
     stack_end: u64,
 }
 
 impl ThreadState {
+    fn not_javascript(&mut self) -> Outcome {
+        self.without_javascript += 1;
+        match self.without_javascript {
+            ..STOPS_WITHOUT_JAVASCRIPT => Outcome::NotJavaScript,
+            _ => Outcome::NeverJavaScript,
+        }
+    }
+
     fn reaches_end(&self, sp: u64, got: usize) -> bool {
         self.stack_end != 0 && sp.saturating_add(got as u64) >= self.stack_end
     }
@@ -59,10 +71,10 @@ impl ThreadState {
 pub enum Outcome {
     /// A sample.
     Sampled,
-    /// The thread has no isolate so far: not a JavaScript thread, or not yet.
-    NoIsolate,
+    /// The thread has run no JavaScript so far: one of V8's or libuv's helpers, or a worker that starts.
+    NotJavaScript,
     /// The same, often enough to leave it alone for good.
-    NeverIsolate,
+    NeverJavaScript,
     /// Nothing could be read.
     Lost,
 }
@@ -120,11 +132,11 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// Makes a thread known, by its number in the session.
-    pub fn thread(&mut self, index: usize, thread: Thread) {
-        let id = self.recorder.thread(thread);
+    /// Makes a thread known, by its number in the session. The process' first thread is sampled
+    /// whatever it runs, the others once they have run JavaScript.
+    pub fn thread(&mut self, index: usize, thread: Thread, is_first: bool) {
         if let Some(state) = self.threads.get_mut(index) {
-            *state = ThreadState { id: Some(id), ..ThreadState::default() };
+            *state = ThreadState { unseen: Some(thread), is_javascript: is_first, ..ThreadState::default() };
         }
     }
 
@@ -159,13 +171,7 @@ impl<'a> Sampler<'a> {
         let Some(state) = self.threads.get_mut(index) else { return Outcome::Lost };
         if state.root == 0 {
             match self.image.isolate.root(registers.tls, self.bias, memory) {
-                Some(0) => {
-                    state.without_isolate += 1;
-                    return match state.without_isolate {
-                        ..STOPS_WITHOUT_ISOLATE => Outcome::NoIsolate,
-                        _ => Outcome::NeverIsolate,
-                    };
-                }
+                Some(0) if !state.is_javascript => return state.not_javascript(),
                 Some(root) => state.root = root,
                 None => {}
             }
@@ -212,6 +218,12 @@ impl<'a> Sampler<'a> {
             && let Some(root) = self.walked.root
         {
             state.root = root;
+        }
+        if !state.is_javascript {
+            if !self.walked.has_javascript {
+                return state.not_javascript();
+            }
+            state.is_javascript = true;
         }
         Identify {
             heap,
@@ -287,7 +299,11 @@ impl<'a> Sampler<'a> {
         self.functions.verify(&heap, &mut unread);
         self.codes.verify(&heap, |code| code.owner.into_iter().for_each(&mut unread));
         self.losses.stale += stale;
-        if let Some(id) = self.threads.get(index).and_then(|state| state.id) {
+        let Some(state) = self.threads.get_mut(index) else { return };
+        if let Some(unseen) = state.unseen.take() {
+            state.id = Some(self.recorder.thread(unseen));
+        }
+        if let Some(id) = state.id {
             self.recorder.record(at_us, id, self.activity, self.frames.iter().rev().copied());
         }
         while let Some(unread) = self.functions.next_unread(u32::MAX) {

@@ -98,7 +98,7 @@ fn sampler(file: &[u8]) -> Sampler<'_> {
     };
     let mut sampler = Sampler::new(&elf, image, maps, v8);
     sampler.module(v8, Some(elf));
-    sampler.thread(0, Thread { tid: 1, name: "main".into() });
+    sampler.thread(0, Thread { tid: 1, name: "main".into() }, true);
     sampler
 }
 

@@ -28,6 +28,8 @@ pub struct Walked {
     pub is_whole: bool,
     /// The walk ended where the copy did, though more can be copied.
     pub left_copy: bool,
+    /// A frame of JavaScript, or one that C++ entered it by, was met.
+    pub has_javascript: bool,
     /// A pc lay outside all known regions: the table of regions may be old.
     pub met_unknown: bool,
     /// The top frame ran on V8's heap or builtins, with this in the root register.
@@ -266,10 +268,12 @@ impl<M: Memory> Walk<'_, '_, M> {
                     _ => self.out.push(Found::Typed(frame_type)),
                 }
                 if frame_type == FrameType::Entry {
+                    cursor.walked.has_javascript = true;
                     return self.enter_native(cursor, fp);
                 }
             }
             None => {
+                cursor.walked.has_javascript = true;
                 let slots = [-24, -32, -40].map(|offset| slot(offset).unwrap_or(0));
                 self.out.push(Found::Js(JsFrame { fp, at, pc, function, slots, under_builtin }));
             }
