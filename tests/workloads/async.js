@@ -12,11 +12,11 @@
 //@ chain main > produce > burn
 //@ chain then > burn
 const end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000;
-let sink = 0;
+let sink = 0, size = 0, turn = 0;
 
 function burn(n) { //@ fn burn leaf
   let s = n;
-  for (let i = 0; i < 20000; i++) s = (s * 31 + i) | 0; //@ in burn
+  for (let i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in burn
   return s;
 }
 
@@ -67,6 +67,8 @@ const thenable = {
 
 async function main() { //@ fn main
   while (Date.now() < end) {
+    if (++turn < 1000) size = turn & 63;
+    else if (turn === 1000) ready();
     sink ^= await step(1); //@ in main
     sink ^= await viaArrow(2); //@ in main
     sink ^= await chained(); //@ in main
@@ -75,5 +77,9 @@ async function main() { //@ fn main
   }
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 setImmediate(main);

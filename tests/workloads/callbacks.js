@@ -13,12 +13,12 @@
 //@ chain top > calls > many
 //@ chain top > calls > applied > weigh
 //@ chain top > calls > bound > weigh
-var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0;
+var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0, size = 0, turn = 0;
 var numbers = [5, 3, 9, 1, 7, 2], json = '{"a":[1,2,3],"b":4}';
 
 function weigh(n) { //@ fn weigh leaf
   var i, s = n | 0;
-  for (i = 0; i < 3000; i++) s = (s * 31 + i) | 0; //@ in weigh
+  for (i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in weigh
   return s;
 }
 
@@ -32,13 +32,13 @@ function visited(n) { //@ fn visited
 
 function kept(n) { //@ fn kept leaf
   var i, s = n;
-  for (i = 0; i < 3000; i++) s = (s * 37 + i) | 0; //@ in kept
+  for (i = 0; i < size; i++) s = (s * 37 + i) | 0; //@ in kept
   return s & 1;
 }
 
 function summed(a, n) { //@ fn summed leaf
   var i, s = a + n;
-  for (i = 0; i < 3000; i++) s = (s * 41 + i) | 0; //@ in summed
+  for (i = 0; i < size; i++) s = (s * 41 + i) | 0; //@ in summed
   return s;
 }
 
@@ -49,7 +49,7 @@ function arrays() { //@ fn arrays
   s += numbers.reduce(summed, 0); //@ in arrays
   numbers.some(function some(n) { //@ fn some leaf; in arrays
     var i, t = n;
-    for (i = 0; i < 3000; i++) t = (t * 43 + i) | 0; //@ in some
+    for (i = 0; i < size; i++) t = (t * 43 + i) | 0; //@ in some
     return t === 0.5;
   }); //@ in arrays
   return s;
@@ -57,7 +57,7 @@ function arrays() { //@ fn arrays
 
 function compare(a, b) { //@ fn compare leaf
   var i, s = a;
-  for (i = 0; i < 1500; i++) s = (s * 47 + i) | 0; //@ in compare
+  for (i = 0; i < size; i++) s = (s * 47 + i) | 0; //@ in compare
   sink ^= s;
   return a - b;
 }
@@ -68,7 +68,7 @@ function sorting() { //@ fn sorting
 
 function replaced(c) { //@ fn replaced leaf
   var i, s = c.length;
-  for (i = 0; i < 5000; i++) s = (s * 53 + i) | 0; //@ in replaced
+  for (i = 0; i < size; i++) s = (s * 53 + i) | 0; //@ in replaced
   return s & 1 ? 'x' : 'y';
 }
 
@@ -79,7 +79,7 @@ function revived(key, value) { //@ fn revived
 
 function toJSON() { //@ fn toJSON leaf
   var i, s = 1;
-  for (i = 0; i < 9000; i++) s = (s * 59 + i) | 0; //@ in toJSON
+  for (i = 0; i < size; i++) s = (s * 59 + i) | 0; //@ in toJSON
   return s;
 }
 var jsonable = { toJSON: toJSON };
@@ -92,13 +92,13 @@ function strings() { //@ fn strings leaf
 
 function few(a, b, c) { //@ fn few leaf
   var i, s = c === undefined ? a : b;
-  for (i = 0; i < 9000; i++) s = (s * 61 + i) | 0; //@ in few
+  for (i = 0; i < size; i++) s = (s * 61 + i) | 0; //@ in few
   return s;
 }
 
 function many(a) { //@ fn many leaf
   var i, s = a;
-  for (i = 0; i < 9000; i++) s = (s * 67 + i) | 0; //@ in many
+  for (i = 0; i < size; i++) s = (s * 67 + i) | 0; //@ in many
   return s;
 }
 
@@ -119,8 +119,14 @@ function calls(n) { //@ fn calls
   return s + boundToTwo(n) + boundToTwo(n + 1); //@ in calls
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink ^= arrays(); //@ in top
   sink ^= sorting(); //@ in top
   sink ^= strings(); //@ in top

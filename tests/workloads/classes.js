@@ -16,11 +16,11 @@
 //@ chain top > round > each > burn
 //@ chain top > round > defaulted > fallback
 const end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000;
-let sink = 0;
+let sink = 0, size = 0, turn = 0;
 
 function burn(n) { //@ fn burn leaf
   let s = n;
-  for (let i = 0; i < 5000; i++) s = (s * 31 + i) | 0; //@ in burn
+  for (let i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in burn
   return s;
 }
 
@@ -30,7 +30,7 @@ class Base {
   }
   method(n) { //@ fn superMethod leaf name=method
     let s = n;
-    for (let i = 0; i < 5000; i++) s = (s * 37 + i) | 0; //@ in superMethod
+    for (let i = 0; i < size; i++) s = (s * 37 + i) | 0; //@ in superMethod
     return s;
   }
 }
@@ -42,7 +42,7 @@ class Derived extends Base {
   }
   extra(n) { //@ fn extra leaf
     let s = n;
-    for (let i = 0; i < 5000; i++) s = (s * 41 + i) | 0; //@ in extra
+    for (let i = 0; i < size; i++) s = (s * 41 + i) | 0; //@ in extra
     this.m = s;
   }
   method(n) { //@ fn method
@@ -53,12 +53,12 @@ class Derived extends Base {
   }
   get value() { //@ fn getter leaf name="get value"
     let s = this.n;
-    for (let i = 0; i < 5000; i++) s = (s * 43 + i) | 0; //@ in getter
+    for (let i = 0; i < size; i++) s = (s * 43 + i) | 0; //@ in getter
     return s;
   }
   set value(n) { //@ fn setter leaf name="set value"
     let s = n;
-    for (let i = 0; i < 5000; i++) s = (s * 47 + i) | 0; //@ in setter
+    for (let i = 0; i < size; i++) s = (s * 47 + i) | 0; //@ in setter
     this.m = s;
   }
 }
@@ -80,7 +80,7 @@ function* generate(n) { //@ fn generate
 
 function fallback() { //@ fn fallback leaf
   let s = 5;
-  for (let i = 0; i < 5000; i++) s = (s * 53 + i) | 0; //@ in fallback
+  for (let i = 0; i < size; i++) s = (s * 53 + i) | 0; //@ in fallback
   return s;
 }
 
@@ -107,7 +107,13 @@ function round(n) { //@ fn round
   return (s + defaulted()) | 0; //@ in round
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink = (sink + round(sink & 7)) | 0; //@ in top
 }

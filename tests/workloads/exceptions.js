@@ -5,23 +5,23 @@
 //@ chain top > guarded > cleanup
 //@ chain top > errors > failing > burn
 //@ chain top > errors > caught
-var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0;
+var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0, size = 0, turn = 0;
 
 function burn(n) { //@ fn burn leaf
   var i, s = n;
-  for (i = 0; i < 20000; i++) s = (s * 31 + i) | 0; //@ in burn
+  for (i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in burn
   return s;
 }
 
 function caught(e) { //@ fn caught leaf
   var i, s = e.code | 0;
-  for (i = 0; i < 20000; i++) s = (s * 37 + i) | 0; //@ in caught
+  for (i = 0; i < size; i++) s = (s * 37 + i) | 0; //@ in caught
   return s;
 }
 
 function cleanup(n) { //@ fn cleanup leaf
   var i, s = n;
-  for (i = 0; i < 20000; i++) s = (s * 41 + i) | 0; //@ in cleanup
+  for (i = 0; i < size; i++) s = (s * 41 + i) | 0; //@ in cleanup
   return s;
 }
 
@@ -64,8 +64,14 @@ function errors(n) { //@ fn errors leaf
   }
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink ^= guarded(sink & 7); //@ in top
   sink ^= errors(sink & 7); //@ in top
 }

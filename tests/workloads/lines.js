@@ -7,14 +7,14 @@
 //@ chain top > branches > two
 //@ chain top > branches > three
 //@ chain top > loops
-var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0;
+var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0, size = 0, turn = 0;
 
 function one(x) { //@ fn one leaf
   var i;
   // A comment between the lines of a function.
   for (
     i = 0;
-    i < 6000; //@ in one
+    i < size; //@ in one
     i++ //@ in one
   ) {
     x = (x * 31 + //@ in one
@@ -29,13 +29,13 @@ function two(x) { //@ fn two leaf
   do { //@ in two
     x ^= x << 1; //@ in two
     i++; //@ in two
-  } while (i < 6000); //@ in two
+  } while (i < size); //@ in two
 
   return x;
 }
 
 function three(x) { //@ fn three leaf
-  var i = 6000;
+  var i = size;
   while (i--) { //@ in three
     if (i & 1) { //@ in three
       x = (x + i) | 0; //@ in three
@@ -74,17 +74,23 @@ function branches(x) { //@ fn branches
 
 function loops(x) { //@ fn loops leaf
   var i, j;
-  for (i = 0; i < 6000; i++) { //@ in loops
+  for (i = 0; i < size; i++) { //@ in loops
     x = (x * 33 + i) | 0; //@ in loops
   }
-  for (j = 0; j < 3000; j++) { //@ in loops
+  for (j = 0; j < size; j++) { //@ in loops
     x ^= (x >>> 5) + j; //@ in loops
   }
   return x;
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink = (sink + 1) | 0;
   sink ^= spread(sink); //@ in top
   sink ^= branches(sink); //@ in top

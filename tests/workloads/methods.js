@@ -10,11 +10,11 @@
 //@ chain top > round > exports.run
 //@ chain top > round > named
 //@ chain top > round > immediate
-var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0;
+var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0, size = 0, turn = 0;
 
 function Account(n) { //@ fn Account leaf
   var i, s = n;
-  for (i = 0; i < 8000; i++) s = (s * 31 + i) | 0; //@ in Account
+  for (i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in Account
   this.balance = s;
 }
 
@@ -24,20 +24,20 @@ Account.prototype.deposit = function (n) { //@ fn Account.deposit
 
 Account.prototype.settle = function (n) { //@ fn Account.settle leaf
   var i, s = n;
-  for (i = 0; i < 8000; i++) s = (s * 37 + i) | 0; //@ in Account.settle
+  for (i = 0; i < size; i++) s = (s * 37 + i) | 0; //@ in Account.settle
   return s ^ this.balance;
 };
 
 var holder = { nested: {} };
 holder.nested.fn = function (n) { //@ fn holder.nested.fn leaf
   var i, s = n;
-  for (i = 0; i < 8000; i++) s = (s * 41 + i) | 0; //@ in holder.nested.fn
+  for (i = 0; i < size; i++) s = (s * 41 + i) | 0; //@ in holder.nested.fn
   return s;
 };
 
 var viaVariable = function (n) { //@ fn viaVariable leaf
   var i, s = n;
-  for (i = 0; i < 8000; i++) s = (s * 43 + i) | 0; //@ in viaVariable
+  for (i = 0; i < size; i++) s = (s * 43 + i) | 0; //@ in viaVariable
   return s;
 };
 
@@ -47,12 +47,12 @@ var table = {
   },
   get value() { //@ fn getter leaf name="get value" name@..5=value
     var i, s = 3;
-    for (i = 0; i < 8000; i++) s = (s * 47 + i) | 0; //@ in getter
+    for (i = 0; i < size; i++) s = (s * 47 + i) | 0; //@ in getter
     return s;
   },
   set value(n) { //@ fn setter leaf name="set value" name@..5=value
     var i, s = n;
-    for (i = 0; i < 8000; i++) s = (s * 53 + i) | 0; //@ in setter
+    for (i = 0; i < size; i++) s = (s * 53 + i) | 0; //@ in setter
     sink ^= s;
   }
 };
@@ -66,7 +66,7 @@ var closures = [makeClosure(1), makeClosure(2)];
 
 exports.run = function (n) { //@ fn exports.run leaf
   var i, s = n;
-  for (i = 0; i < 8000; i++) s = (s * 59 + i) | 0; //@ in exports.run
+  for (i = 0; i < size; i++) s = (s * 59 + i) | 0; //@ in exports.run
   return s;
 };
 
@@ -81,18 +81,24 @@ function round(n) { //@ fn round
   s += exports.run(n); //@ in round
   s += (function named(k) { //@ fn named leaf; in round
     var i, t = k;
-    for (i = 0; i < 8000; i++) t = (t * 61 + i) | 0; //@ in named
+    for (i = 0; i < size; i++) t = (t * 61 + i) | 0; //@ in named
     return t;
   })(n); //@ in round
   s += (function (k) { //@ fn immediate leaf name=(anonymous); in round
     var i, t = k;
-    for (i = 0; i < 8000; i++) t = (t * 67 + i) | 0; //@ in immediate
+    for (i = 0; i < size; i++) t = (t * 67 + i) | 0; //@ in immediate
     return t;
   })(n); //@ in round
   return s | 0;
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink = (sink + round(sink & 7)) | 0; //@ in top
 }

@@ -10,11 +10,11 @@
 import { writeSync } from 'fs';
 
 const end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000;
-let sink = 0;
+let sink = 0, size = 0, turn = 0;
 
 function burn(n) { //@ fn burn leaf
   let s = n;
-  for (let i = 0; i < 10000; i++) s = (s * 31 + i) | 0; //@ in burn
+  for (let i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in burn
   return s;
 }
 
@@ -30,16 +30,22 @@ export default class Box {
   }
 }
 
-const made = new Function('burn', 'n',
-  'let s = n; for (let i = 0; i < 9000; i++) s = (s * 43 + i) | 0; return s ^ burn(n);');
-const evaluated = (0, eval)('(function evaluated(burn, n) { let s = n; for (let i = 0; i < 9000; i++) ' +
+const made = new Function('burn', 'n', 'size',
+  'let s = n; for (let i = 0; i < size; i++) s = (s * 43 + i) | 0; return s ^ burn(n);');
+const evaluated = (0, eval)('(function evaluated(burn, n, size) { let s = n; for (let i = 0; i < size; i++) ' +
   's = (s * 43 + i) | 0; return s ^ burn(n); })');
 
-writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink ^= exported(1); //@ in top
   sink ^= held(2); //@ in top
   sink ^= Box.open(sink & 7); //@ in top
-  sink ^= made(burn, 3); //@ in top
-  sink ^= evaluated(burn, 4); //@ in top
+  sink ^= made(burn, 3, size); //@ in top
+  sink ^= evaluated(burn, 4, size); //@ in top
 }

@@ -2,13 +2,13 @@
 // Named functions: a flat chain of four, and functions declared inside functions.
 //@ chain top > outer > middle > inner
 //@ chain top > first > second > third > fourth
-var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0;
+var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0, size = 0, turn = 0;
 
 function outer(n) { //@ fn outer
   function middle(m) { //@ fn middle
     function inner(k) { //@ fn inner leaf
       var i, s = k;
-      for (i = 0; i < 20000; i++) s = (s * 31 + i) | 0; //@ in inner
+      for (i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in inner
       return s;
     }
     return inner(m) + //@ in middle
@@ -19,7 +19,7 @@ function outer(n) { //@ fn outer
 
 function fourth(k) { //@ fn fourth leaf
   var i, s = k;
-  for (i = 0; i < 20000; i++) { //@ in fourth
+  for (i = 0; i < size; i++) { //@ in fourth
     s = (s * 33 + i) | 0; //@ in fourth
   }
   return s;
@@ -27,7 +27,7 @@ function fourth(k) { //@ fn fourth leaf
 
 function third(k) { //@ fn third leaf
   var i, s = fourth(k); //@ in third
-  for (i = 0; i < 10000; i++) s = (s * 35 + i) | 0; //@ in third
+  for (i = 0; i < size; i++) s = (s * 35 + i) | 0; //@ in third
   return s;
 }
 
@@ -39,8 +39,14 @@ function first(k) { //@ fn first
   return second(k) | 0; //@ in first
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink ^= outer(1); //@ in top
   sink ^= first(2); //@ in top
 }

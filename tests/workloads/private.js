@@ -8,17 +8,17 @@
 //@ chain top > round > fixedField > burn
 //@ chain top > round > Vault > fields > initial
 const end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000;
-let sink = 0;
+let sink = 0, size = 0, turn = 0;
 
 function burn(n) { //@ fn burn leaf
   let s = n;
-  for (let i = 0; i < 5000; i++) s = (s * 31 + i) | 0; //@ in burn
+  for (let i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in burn
   return s;
 }
 
 function initial() { //@ fn initial leaf
   let s = 1;
-  for (let i = 0; i < 5000; i++) s = (s * 37 + i) | 0; //@ in initial
+  for (let i = 0; i < size; i++) s = (s * 37 + i) | 0; //@ in initial
   return s;
 }
 
@@ -34,7 +34,7 @@ class Vault { #secret = initial(); //@ fn fields name=<instance_members_initiali
   }
   get #value() { //@ fn hiddenGetter leaf name="get #value"
     let s = this.#secret;
-    for (let i = 0; i < 5000; i++) s = (s * 41 + i) | 0; //@ in hiddenGetter
+    for (let i = 0; i < size; i++) s = (s * 41 + i) | 0; //@ in hiddenGetter
     return s;
   }
   open(n) { //@ fn open
@@ -53,7 +53,13 @@ function round(n) { //@ fn round
   return (s + new Vault().open.length) | 0; //@ in round
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink = (sink + round(sink & 7)) | 0; //@ in top
 }

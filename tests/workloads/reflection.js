@@ -13,11 +13,11 @@
 //@ chain top > round > spread > burn
 //@ chain top > round > iterate > burn
 const end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000;
-let sink = 0;
+let sink = 0, size = 0, turn = 0;
 
 function burn(n) { //@ fn burn leaf
   let s = n;
-  for (let i = 0; i < 5000; i++) s = (s * 31 + i) | 0; //@ in burn
+  for (let i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in burn
   return s;
 }
 
@@ -90,7 +90,13 @@ function round(n) { //@ fn round
   return s | 0;
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink = (sink + round(sink & 7)) | 0; //@ in top
 }

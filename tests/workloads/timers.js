@@ -12,7 +12,7 @@ var fs = require('fs'), events = require('events'), emitter = new events.EventEm
 
 function burn(n) { //@ fn burn leaf
   var i, s = n;
-  for (i = 0; i < 100000; i++) s = (s * 31 + i) | 0; //@ in burn
+  for (i = 0; i < 400000; i++) s = (s * 31 + i) | 0; //@ in burn
   return s;
 }
 

@@ -20,7 +20,7 @@ function variadic(x) { return x + arguments.length; } //@ fn variadic leaf; in v
 
 function spin(n) { //@ fn spin leaf
   var i, s = n;
-  for (i = 0; i < 2000; i++) { //@ in spin
+  for (i = 0; i < 20000; i++) { //@ in spin
     s = add(s, i); //@ in spin
     s = a(s) | 0; //@ in spin
     s = five(s, i, 1, 2) | 0; //@ in spin

@@ -3,23 +3,23 @@
 //@ chain top > считать > 計算
 //@ chain top > считать > naïve
 //@ chain top > считать > $_ʹ
-var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0, мусор = '🔥';
+var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0, size = 0, turn = 0, мусор = '🔥';
 
 function 計算(n) { //@ fn 計算 leaf
   var i, s = n + мусор.length;
-  for (i = 0; i < 20000; i++) s = (s * 31 + i) | 0; //@ in 計算
+  for (i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in 計算
   return s;
 }
 
 function naïve(n) { //@ fn naïve leaf
   var i, s = n;
-  for (i = 0; i < 20000; i++) s = (s * 37 + i) | 0; //@ in naïve
+  for (i = 0; i < size; i++) s = (s * 37 + i) | 0; //@ in naïve
   return s;
 }
 
 function $_ʹ(n) { //@ fn $_ʹ leaf
   var i, s = n;
-  for (i = 0; i < 20000; i++) s = (s * 41 + i) | 0; //@ in $_ʹ
+  for (i = 0; i < size; i++) s = (s * 41 + i) | 0; //@ in $_ʹ
   return s;
 }
 
@@ -29,7 +29,13 @@ function считать(n) { //@ fn считать
     $_ʹ(n); //@ in считать
 }
 
-require('fs').writeSync(1, 'READY\n');
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 while (Date.now() < end) {
+  if (++turn < 1000) size = turn & 63;
+  else if (turn === 1000) ready();
   sink ^= считать(sink & 7); //@ in top
 }

@@ -6,11 +6,11 @@
 //@ chain onInterval > light
 const { Worker, isMainThread } = require('worker_threads');
 const end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000;
-let sink = 0, timer;
+let sink = 0, size = 0, turn = 0, timer;
 
 function spin(n) { //@ fn spin leaf
   let s = n;
-  for (let i = 0; i < 20000; i++) s = (s * 31 + i) | 0; //@ in spin
+  for (let i = 0; i < size; i++) s = (s * 31 + i) | 0; //@ in spin
   return s;
 }
 
@@ -33,12 +33,18 @@ function onInterval() { //@ fn onInterval
   if (Date.now() >= end) clearInterval(timer);
 }
 
+function ready() {
+  size = 120000;
+  require('fs').writeSync(1, 'READY\n');
+}
+
 if (isMainThread) {
   new Worker(__filename);
   timer = setInterval(onInterval, 5);
 } else {
-  require('fs').writeSync(1, 'READY\n');
   while (Date.now() < end) {
+    if (++turn < 1000) size = turn & 63;
+    else if (turn === 1000) ready();
     sink ^= work(sink & 7); //@ in top
   }
 }

@@ -1,8 +1,8 @@
 //! Profiles workloads on many Node versions and tells which share of the samples holds exactly a stated call
 //! chain.
 //!
-//!     matrix [--versions V,V…|classic|modern|all] [--workloads W,W…] [--tiers T,T…] [--seconds S] [--rate HZ]
-//!            [--warm-up S] [--at-once N] [--lines] [--bar PERCENT] [--quiet]
+//!     matrix [--versions V,V…|classic|modern|all] [--workloads W,W…] [--tiers T,T…] [--seconds S] [--least SAMPLES]
+//!            [--rate HZ] [--warm-up S] [--at-once N] [--lines] [--bar PERCENT] [--quiet]
 //!     matrix --compat-table [options]     writes the README's compatibility table anew
 
 use std::{process::ExitCode, thread::available_parallelism};
@@ -57,6 +57,7 @@ fn asked() -> Result<Asked, String> {
             "--workloads" => asked.workloads = value()?.split(',').map(file_name).collect(),
             "--tiers" => asked.tiers = tiers(&value()?)?,
             "--seconds" => asked.options.seconds = number(&value()?)?,
+            "--least" => asked.options.least = number(&value()?)?,
             "--rate" => asked.options.rate = number(&value()?)?,
             "--warm-up" => asked.options.warm_up = number(&value()?)?,
             "--at-once" => asked.at_once = number(&value()?)?,
