@@ -86,7 +86,8 @@ class Palette {
     if (name === "V8 builtins") return "var(--kind-glue)";
     let hash = 0;
     for (let at = 0; at < name.length; at++) hash = (hash * 31 + name.charCodeAt(at)) >>> 0;
-    return `oklch(var(--tone) 0.1 ${(hash % PACKAGE_HUES) * (360 / PACKAGE_HUES)})`;
+    const hue = (hash % PACKAGE_HUES) * (360 / PACKAGE_HUES);
+    return `light-dark(oklch(0.82 0.095 ${hue}), oklch(0.47 0.09 ${hue}))`;
   }
 
   // From none to all, in steps that stay few.

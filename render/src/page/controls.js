@@ -288,7 +288,6 @@ Object.assign(App.prototype, {
     if (event.target !== byId("search")) return;
     if (event.key === "Enter") {
       event.preventDefault();
-      this.state.keep(true);
       this.nextMatch(event.shiftKey ? -1 : 1);
     } else if (event.key === "Escape") {
       event.preventDefault();

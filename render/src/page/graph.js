@@ -96,8 +96,9 @@ class Graph {
       this.draw();
       return;
     }
-    const start = performance.now();
+    let start = 0;
     this.moving = () => {
+      start ||= performance.now();
       const part = Math.min(1, (performance.now() - start) / ZOOM_MS);
       const ease = 1 - (1 - part) ** 3;
       this.view = [from[0] + (to[0] - from[0]) * ease, from[1] + (to[1] - from[1]) * ease];
@@ -137,6 +138,7 @@ class Graph {
       this.waiting = 0;
       this.moving?.();
       this.paint();
+      performance.mark("drawn");
       if (this.moving) this.draw();
     });
   }

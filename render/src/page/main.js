@@ -282,7 +282,7 @@ class App {
 
   showTable() {
     const { state, stats, items } = this;
-    const columns = tableColumns(this);
+    const columns = this.keep("columns", [stats, items, state.view, this.pattern?.source, state.regexp], () => tableColumns(this));
     const sort = columns.find((column) => column.key === state.sort) ?? columns.find((column) => column.standard);
     // Numbers come largest first, names from A; asked for once more, the other way round.
     const down = sort.text ? state.up : !state.up;
@@ -353,7 +353,8 @@ class App {
     byId("regexp").checked = state.regexp;
     const sum = this.matches ? this.keep("matched", [this.shown, this.matches], () => matchedTotal(this.shown, this.items, this.matches)) : 0;
     const count = this.matches ? this.matches.reduce((all, match, item) => all + (match && this.stats.total[item] ? 1 : 0), 0) : 0;
-    const at = this.search.at >= 0 && this.search.boxes?.length ? `, ${this.search.at + 1} of ${this.search.boxes.length}` : "";
+    const onMatch = this.search.at >= 0 && this.search.boxes === this.kept.get("boxes")?.value && this.search.model === this.graph.model;
+    const at = onMatch && this.search.boxes.length ? `, ${this.search.at + 1} of ${this.search.boxes.length}` : "";
     this.search.report(this.pattern, formatShare(sum, this.whole), count, at);
     byId("next").disabled = byId("previous").disabled = !count;
     this.graph.draw();
@@ -376,6 +377,7 @@ class App {
       return Search.boxes(model, this.matches);
     });
     this.search.boxes = boxes;
+    this.search.model = model;
     if (!boxes.length) return;
     this.search.at = this.search.at < 0 && step < 0 ? boxes.length - 1 : (this.search.at + step + boxes.length) % boxes.length;
     this.graph.moveTo(boxes[this.search.at]);

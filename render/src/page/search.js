@@ -3,8 +3,13 @@
 class Search {
   constructor(field, regexp, output, onChange) {
     Object.assign(this, { field, regexp, output, onChange });
-    field.addEventListener("input", () => onChange(false));
-    field.addEventListener("change", () => onChange(true));
+    // All that is typed in one go is one step.
+    let fresh = true;
+    field.addEventListener("focus", () => (fresh = true));
+    field.addEventListener("input", () => {
+      onChange(fresh);
+      fresh = false;
+    });
     regexp.addEventListener("change", () => onChange(true));
     this.at = -1;
   }

@@ -9,16 +9,21 @@ class FunctionTable {
     this.head = host.appendChild(make("div", { className: "tablehead", role: "row" }));
     this.body = host.appendChild(make("div", { className: "tablebody", role: "rowgroup" }));
     this.spacer = this.body.appendChild(make("div", { className: "tablespace", role: "none" }));
-    this.rows = [];
     this.order = [];
+    this.from = -1;
     this.selected = -1;
     this.body.addEventListener("scroll", () => this.render());
+    this.body.addEventListener("click", (event) => this.pickAt(event, (item) => this.onPick(item)));
+    this.body.addEventListener("dblclick", (event) => this.pickAt(event, (item) => this.onOpen(item)));
     new ResizeObserver(() => this.render()).observe(this.body);
     host.addEventListener("keydown", (event) => this.key(event));
   }
 
   setColumns(columns, sort) {
+    if (columns === this.columns && sort.key === this.sort.key && sort.down === this.sort.down) return;
     this.columns = columns;
+    this.sort = sort;
+    this.from = -1;
     this.head.replaceChildren(
       ...columns.map((column) => {
         const sorted = sort.key === column.key;
@@ -35,13 +40,16 @@ class FunctionTable {
     );
   }
 
-  // Shows these items, in this order.
+  // Shows these items, in this order. What is there stays: a row that is made anew between two
+  // clicks would miss the second.
   show(order, selected) {
-    this.order = order;
-    this.selected = selected;
-    this.host.setAttribute("aria-rowcount", order.length + 1);
-    this.spacer.style.height = `${order.length * LINE}px`;
-    this.render(true);
+    if (order !== this.order || this.from < 0) {
+      this.order = order;
+      this.host.setAttribute("aria-rowcount", order.length + 1);
+      this.spacer.style.height = `${order.length * LINE}px`;
+      this.render(true);
+    }
+    this.select(selected);
   }
 
   select(item, reveal) {
@@ -51,14 +59,29 @@ class FunctionTable {
       const top = at * LINE;
       const { scrollTop, clientHeight } = this.body;
       if (top < scrollTop || top + LINE > scrollTop + clientHeight) this.body.scrollTop = top - clientHeight / 3;
+      this.render();
     }
-    this.render(true);
+    for (const row of this.spacer.children) this.mark(row, row.dataset.item === String(item));
+  }
+
+  mark(row, selected) {
+    row.classList.toggle("selected", selected);
+    row.setAttribute("aria-selected", String(selected));
+  }
+
+  // Rows are found by their place: between a mouse's press and release they may be made anew.
+  pickAt(event, action) {
+    const at = Math.floor((event.clientY - this.spacer.getBoundingClientRect().top) / LINE);
+    if (!(at >= 0 && at < this.order.length)) return;
+    this.select(this.order[at]);
+    action(this.order[at]);
   }
 
   render(fresh) {
     if (!this.columns) return;
     const from = Math.max(0, Math.floor(this.body.scrollTop / LINE) - 8);
     const to = Math.min(this.order.length, from + Math.ceil(this.body.clientHeight / LINE) + 16);
+    if (!this.body.clientHeight) return;
     if (!fresh && from === this.from && to === this.to) return;
     this.from = from;
     this.to = to;
@@ -69,20 +92,13 @@ class FunctionTable {
     const row = make("div", { className: "row", role: "row" });
     row.setAttribute("aria-rowindex", at + 2);
     row.style.top = `${at * LINE}px`;
-    if (item === this.selected) {
-      row.classList.add("selected");
-      row.setAttribute("aria-selected", "true");
-    }
+    row.dataset.item = item;
+    this.mark(row, item === this.selected);
     for (const column of this.columns) {
       const cell = make("div", { className: `cell ${column.className}`, role: "gridcell" });
       column.fill(cell, item);
       row.append(cell);
     }
-    row.addEventListener("click", () => {
-      this.select(item);
-      this.onPick(item);
-    });
-    row.addEventListener("dblclick", () => this.onOpen(item));
     return row;
   }
 

@@ -151,8 +151,9 @@ class Timeline {
   }
 
   commit(range) {
-    this.range = range;
+    // As exact as the address has it.
+    this.range = range && range.map((time) => Math.round(time * 1e4) / 1e4);
     this.draw();
-    this.onRange(range);
+    this.onRange(this.range);
   }
 }

@@ -55,7 +55,8 @@ function describeBox(model, box, context) {
       textContent: `${formatTime(model.total[box])} from ${from.toFixed(3)} s on, ${formatCount(model.samples[box])} samples`,
     }));
   } else if (model.inverted) {
-    table.append(figureRow(box && model.row(box) > 1 ? "This way" : "Here", model.total[box], context));
+    const end = model.item[0] < 0 ? model.row(box) === 1 : box === 0;
+    table.append(figureRow(end ? "Here" : "This way", model.total[box], context));
   } else {
     table.append(figureRow("Total", model.total[box], context), figureRow("Self", model.self[box], context));
   }

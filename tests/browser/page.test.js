@@ -1,0 +1,291 @@
+// The page around the graph: head, keys, themes, readers, paper, files, and that a name stays text.
+
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { fixture, near, useBrowser } from "./browser.js";
+
+const open = useBrowser();
+
+test("the head says what was profiled and how it went", async () => {
+  const page = await open("server.html");
+  assert.equal(await page.text("#command"), "node /srv/shop/server.js");
+  assert.equal(await page.text("#process"), "pid 4242");
+  const facts = await page.texts("#facts .fact");
+  assert.deepEqual(facts, [
+    "Node 22.23.3", "V8 12.4.254.21-node.33", "web-07", "2026-09-21 14:13:20 UTC", "10.00 s at 99 Hz", "samples 990",
+    "idle 985", "lost 5", "pause p50 11 µs, p99 38 µs, max 92 µs", "held 0.07 %", "JavaScript 64.6 %", "GC 8.1 %",
+    "compile 8.1 %", "native 19.2 %",
+  ]);
+  assert.equal(await page.page.title(), "node /srv/shop/server.js · flame graph");
+  await page.click("#remarks summary");
+  assert.equal(await page.text("#remarks li"), "5 samples were lost: the thread could not be read in time");
+  await page.close();
+});
+
+test("every control is in sight at 1280 by 800, and half the page is the graph", async () => {
+  const page = await open("server.html");
+  const sizes = await page.page.evaluate(() => ({
+    wide: document.documentElement.scrollWidth,
+    graph: document.getElementById("graph").clientHeight,
+    controls: [...document.querySelectorAll("button, select, input")]
+      .filter((control) => control.checkVisibility())
+      .map((control) => [control.id || control.textContent, control.getBoundingClientRect().right]),
+  }));
+  assert.ok(sizes.wide <= 1280);
+  assert.ok(sizes.graph > 500, `${sizes.graph} px of graph`);
+  for (const [name, right] of sizes.controls) assert.ok(right <= 1280, name);
+  const small = await open("server.html", { viewport: { width: 900, height: 600 } });
+  assert.ok((await small.page.evaluate(() => document.documentElement.scrollWidth)) <= 900);
+  await small.shot("small-light");
+  await small.close();
+  await page.close();
+});
+
+test("? lists the keys, Esc closes the list", async () => {
+  const page = await open("server.html");
+  await page.press("?");
+  assert.match(await page.text("#help"), /Keys \/ or Ctrl-F search/);
+  await page.shot("keys-light");
+  await page.press("Escape");
+  assert.equal(await page.visible("#help"), false);
+  for (const [key, view] of [["2", "bottom"], ["3", "sandwich"], ["4", "table"], ["5", "chart"], ["1", "flame"]]) {
+    await page.press(key);
+    assert.equal(await page.page.getAttribute("#main", "data-view"), view);
+  }
+  await page.close();
+});
+
+test("a name stays text wherever it is shown", async () => {
+  const page = await open("hostile.html");
+  assert.equal(await page.text("#command"), "</title><script>window.hacked=1</script>");
+  assert.equal(await page.page.title(), "</title><script>window.hacked=1</script> · flame graph");
+  assert.match(await page.text("#facts"), /"><img src=x onerror=window\.hacked=1>/);
+  for (let part = 0.05; part < 1; part += 0.1) {
+    assert.notEqual(await page.hover(part, 1), "");
+    await page.clickAt(part, 1);
+    await page.press("0");
+  }
+  await page.view("table");
+  const names = (await page.rows()).map((cells) => cells[0]);
+  for (const name of ["</script><img src=x onerror=window.hacked=1>", "<!--<script>", "\\u2028\\u2029\\u202e", "line\\nbreak\\ttab\\x00nul", "back\\slash\\l", "😀 Größe 名前", "__proto__", "{{META}}"]) {
+    assert.ok(names.some((shown) => shown.startsWith(`${name} /tmp/</script>.js:1`)), `${name} in ${names.join(" | ")}`);
+  }
+  await page.search("<script>");
+  await page.view("sandwich");
+  await page.view("bottom");
+  const state = await page.page.evaluate(() => ({
+    hacked: window.hacked,
+    images: document.images.length,
+    scripts: [...document.scripts].filter((script) => !script.type).length,
+  }));
+  assert.deepEqual(state, { hacked: undefined, images: 0, scripts: 1 });
+  await page.shot("hostile-light");
+  await page.close();
+});
+
+test("the page's policy stops any other script", async () => {
+  const page = await open("server.html");
+  const stopped = await page.page.evaluate(async () => {
+    const seen = new Promise((done) => {
+      addEventListener("securitypolicyviolation", (event) => done(event.violatedDirective));
+      setTimeout(() => done("nothing stopped"), 500);
+    });
+    const script = document.createElement("script");
+    try {
+      script.text = "window.hacked = 1";
+      document.body.append(script);
+    } catch {
+      return "refused";
+    }
+    return seen;
+  });
+  assert.notEqual(stopped, "nothing stopped");
+  assert.equal(await page.page.evaluate(() => window.hacked), undefined);
+  page.page.problems.length = 0;
+  await page.close();
+});
+
+test("labels are those of the folded text", async () => {
+  for (const name of ["server", "hostile", "recursion"]) {
+    const page = await open(`${name}.html`);
+    await page.view("table");
+    const titles = await page.page.locator("#table .row .cell.name").evaluateAll((cells) => cells.map((cell) => cell.title));
+    const folded = readFileSync(fixture(`${name}.folded`), "utf8").trim().split("\n");
+    const labels = new Set(folded.flatMap((line) => line.slice(0, line.lastIndexOf(" ")).split(";")));
+    const asFolded = (label) => label.replaceAll(";", ":").replaceAll("->", "→");
+    assert.deepEqual(titles.map(asFolded).sort(), [...labels].sort());
+    await page.close();
+  }
+});
+
+test("light and dark, as the system has it or as chosen", async () => {
+  const page = await open("server.html", { scheme: "dark" });
+  const ground = () => page.page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const lightness = async () => Math.max(...(await ground()).match(/\d+/g).map(Number));
+  assert.ok((await lightness()) < 60);
+  await page.shows(0.2, 6, "optimized");
+  const dark = await page.pixel(0.2, 6);
+  await page.shot("flame-dark");
+  await page.press("t");
+  assert.ok((await lightness()) > 200);
+  await page.shows(0.2, 6, "optimized");
+  assert.ok((await page.pixel(0.2, 6))[1] > dark[1]);
+  await page.press("t", "t");
+  await page.does((tab) => tab.emulateMedia({ colorScheme: "light" }));
+  assert.ok((await lightness()) > 200);
+  await page.shows(0.2, 6, "optimized");
+  await page.does((tab) => tab.emulateMedia({ colorScheme: "dark" }));
+  for (const [view, name] of [["bottom", "bottom"], ["table", "table"], ["chart", "chart"]]) {
+    await page.view(view);
+    await page.shot(`${name}-dark`);
+  }
+  await page.click(".segments [data-view=flame]");
+  await page.clickAt(0.6, 6);
+  await page.view("sandwich");
+  await page.shot("sandwich-dark");
+  await page.close();
+});
+
+test("text on every kind's colour has a contrast of 4.5 or more, light and dark", async () => {
+  for (const scheme of ["light", "dark"]) {
+    const page = await open("server.html", { scheme });
+    const kinds = JSON.parse(await page.page.locator("#meta").textContent()).kinds;
+    const ink = await page.color("var(--ink)");
+    for (const kind of [...kinds, "root"]) {
+      const ratio = contrast(ink, await page.color(`var(--kind-${kind})`));
+      assert.ok(ratio >= 4.5, `${kind}, ${scheme}: ${ratio.toFixed(2)}`);
+    }
+    for (const paint of ["var(--more)", "var(--less)", "var(--same)", "var(--hot)", "var(--cold)"]) {
+      const ratio = contrast(ink, await page.color(paint));
+      assert.ok(ratio >= 3.5, `${paint}, ${scheme}: ${ratio.toFixed(2)}`);
+    }
+    for (const ground of ["var(--ground)", "var(--panel)"]) {
+      assert.ok(contrast(await page.color("var(--dim)"), await page.color(ground)) >= 4.5, `dim on ${ground}, ${scheme}`);
+      assert.ok(contrast(await page.color("var(--accent)"), await page.color(ground)) >= 4.5, `accent on ${ground}, ${scheme}`);
+    }
+    await page.close();
+  }
+});
+
+function contrast(one, other) {
+  const luminance = (color) => {
+    const [red, green, blue] = color.map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+test("screen readers get the table, names for all controls, and what is selected", async () => {
+  const page = await open("server.html");
+  await page.view("table");
+  const tree = await page.page.locator("#table").ariaSnapshot();
+  assert.match(tree, /grid "Functions"/);
+  assert.match(tree, /row "Shop\.render \/srv\/shop\/lib\/render\.js:12 JavaScript, optimized 18\.2 % 1\.82 s 180 40\.4 % 4\.04 s 400"/);
+  assert.equal(await page.page.getAttribute("#table", "aria-rowcount"), "18");
+  const nameless = await page.page.evaluate(() =>
+    [...document.querySelectorAll("button, select, input, [tabindex='0']")]
+      .filter((control) => control.checkVisibility() && !(control.textContent.trim() || control.ariaLabel || control.closest("label")))
+      .map((control) => control.outerHTML));
+  assert.deepEqual(nameless, []);
+  await page.does((tab) => tab.locator("#table").focus());
+  await page.press("ArrowDown");
+  assert.match(await page.text("#live"), /^Shop\.render:/);
+  await page.close();
+});
+
+test("all of the page is reached by the keyboard alone", async () => {
+  const page = await open("server.html");
+  const reached = new Set();
+  for (let step = 0; step < 60; step++) {
+    await page.page.keyboard.press("Tab");
+    reached.add(await page.page.evaluate(() => document.activeElement.id || document.activeElement.textContent));
+  }
+  for (const id of ["search", "svg", "coloring", "thread", "timeline", "graph", "Flame graph", "GC 8.1 %"]) {
+    assert.ok(reached.has(id), `${id} of ${[...reached].join(", ")}`);
+  }
+  await page.close();
+});
+
+test("it prints, on white", async () => {
+  const page = await open("server.html", { scheme: "dark" });
+  const pdf = await page.page.pdf({ landscape: true });
+  assert.equal(pdf.subarray(0, 5).toString(), "%PDF-");
+  await page.page.emulateMedia({ media: "print", colorScheme: "dark" });
+  await page.does((tab) => tab.evaluate(() => dispatchEvent(new Event("beforeprint"))));
+  assert.equal(await page.visible("#bar"), false);
+  assert.equal(await page.visible("#graph"), true);
+  near(await page.pixel(0.2, 6), [88, 190, 123], "light colours on paper");
+  await page.shot("print");
+  await page.page.emulateMedia({ media: "screen", colorScheme: "dark" });
+  await page.does((tab) => tab.evaluate(() => dispatchEvent(new Event("afterprint"))));
+  await page.shows(0.2, 6, "optimized");
+  await page.close();
+});
+
+test("Save SVG gives a file that stands alone and shows the same", async () => {
+  const page = await open("server.html");
+  await page.clickAt(0.2, 6);
+  const [saved] = await Promise.all([page.page.waitForEvent("download"), page.page.click("#svg")]);
+  assert.equal(saved.suggestedFilename(), "node-srv-shop-server.js-4242.svg");
+  const text = readFileSync(await saved.path(), "utf8");
+  assert.match(text, /<title>Shop\.render:\/srv\/shop\/lib\/render\.js:12, JavaScript, optimized, 40\.4 %/);
+  assert.doesNotMatch(text, /href|script>/);
+  const file = `${await saved.path()}.svg`;
+  writeFileSync(file, text);
+  const viewer = await page.page.context().newPage();
+  await viewer.goto(`file://${file}`);
+  const boxes = await viewer.evaluate(() =>
+    [...document.querySelectorAll("g")].map((box) => [
+      box.querySelector("text")?.textContent,
+      Math.round(box.querySelector("rect").getBoundingClientRect().width),
+      getComputedStyle(box.querySelector("rect")).fill,
+    ]));
+  const width = await page.page.locator("#graph .scroller").evaluate((scroller) => scroller.clientWidth);
+  const render = boxes.find(([name]) => name?.startsWith("Shop.render"));
+  assert.deepEqual(render, ["Shop.render", width - 1, "rgb(88, 190, 123)"]);
+  assert.equal(boxes.find(([name]) => name === "escapeHtml")[1], Math.round((60 / 400) * width) - 1);
+  if (process.env.SHOTS) await viewer.screenshot({ path: `${process.env.SHOTS}/saved-svg.png` });
+  await viewer.close();
+  await page.close();
+
+  const plain = await open("hostile.html");
+  const [other] = await Promise.all([plain.page.waitForEvent("download"), plain.page.click("#svg")]);
+  const hostile = readFileSync(await other.path(), "utf8");
+  assert.doesNotMatch(hostile, /<img|<script/);
+  await plain.close();
+});
+
+test("a difference: what grew is red, what shrank is blue, sorted by change", async () => {
+  const page = await open("diff.html");
+  assert.equal(await page.text("#command"), "monday.folded → tuesday.folded");
+  assert.match(await page.text("#facts"), /before monday\.folded \(990 samples\) after tuesday\.folded \(535 samples\)/);
+  await page.search("JsonParse");
+  await page.press("Enter");
+  assert.match(await page.text("#live"), /^JsonParse:\[builtin\], −8\.1 %/);
+  assert.match(await page.text("#details"), /Self 8\.1 % 0 % −8\.1 % 80 0 samples/);
+  await page.shot("diff-light");
+  await page.search("");
+  await page.click("#details .close");
+  const colors = await page.page.locator("#graph canvas").first().evaluate((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let red = 0;
+    let blue = 0;
+    for (let at = 0; at < data.length; at += 4) {
+      if (data[at] > 200 && data[at + 2] < 100) red++;
+      if (data[at] < 100 && data[at + 2] > 200) blue++;
+    }
+    return { red, blue };
+  });
+  assert.ok(colors.red > 200 && colors.blue > 600, JSON.stringify(colors));
+  await page.view("table");
+  const rows = await page.rows();
+  assert.deepEqual(rows[0], ["JsonParse", "8.1 %", "0 %", "−8.1 %", "−8.1 %"]);
+  assert.deepEqual(rows[1].slice(1), ["32.3 %", "37.4 %", "+5.1 %", "+10.3 %"]);
+  assert.match(rows[2][0], /^Cache\.fill \/srv\/shop\/lib\/cache\.js:7/);
+  await page.shot("diff-table-light");
+  await page.view("sandwich");
+  await page.view("bottom");
+  await page.close();
+});

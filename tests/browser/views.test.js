@@ -1,0 +1,278 @@
+// Bottom-up, sandwich, the table, colours and the legend, details, threads and time.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { near, useBrowser } from "./browser.js";
+
+const open = useBrowser();
+
+test("bottom-up: hot functions first, and above each who called it", async () => {
+  const page = await open("server.html");
+  await page.view("bottom");
+  await page.shows(0.1, 1, "optimized");
+  assert.match(await page.hover(0.1, 1), /^Shop\.render.*Here 18\.2 % 1\.82 s 180 samples/);
+  assert.match(await page.hover(0.1, 2), /^handle .*This way 18\.2 %/);
+  assert.match(await page.hover(0.1, 6), /^node::Start/);
+  await page.clickAt(0.1, 1);
+  await page.shows(0.98, 2, "maglev");
+  await page.shot("bottom-light");
+  await page.close();
+});
+
+test("bottom-up counts what a recursive function called once", async () => {
+  const page = await open("recursion.html");
+  await page.view("bottom");
+  assert.match(await page.hover(0.3, 1), /^walk .*Here 60\.0 %/);
+  assert.match(await page.hover(0.1, 2), /^(walk|main) .*This way 30\.0 %/);
+  await page.close();
+});
+
+test("sandwich: callers above and callees below the selected function", async () => {
+  const page = await open("server.html");
+  await page.clickAt(0.6, 6);
+  await page.view("sandwich");
+  assert.match(await page.text("#middle"), /^Pool\.query pool\.js:120 self 12\.1 %, total 32\.3 %/);
+  await page.shows(0.5, 0, "baseline", { graph: "callers" });
+  assert.match(await page.hover(0.5, 1, { graph: "callers" }), /^handle/);
+  assert.match(await page.hover(0.5, 5, { graph: "callers" }), /^node::Start/);
+  await page.shows(0.5, 0, "baseline");
+  const callees = [await page.hover(0.1, 1), await page.hover(0.3, 1), await page.hover(0.55, 1)];
+  assert.ok(callees.some((tip) => /Heap::Scavenge/.test(tip)), `${callees}`);
+  assert.ok(callees.some((tip) => /^JsonParse V8 builtin Total 8\.1 %/.test(tip)), `${callees}`);
+  await page.shot("sandwich-light");
+
+  await page.does((tab) => tab.click(".row:has-text('JsonParse')"));
+  assert.match(await page.text("#middle"), /^JsonParse/);
+  assert.match(await page.hover(0.5, 1, { graph: "callers" }), /^Pool\.query/);
+  await page.close();
+});
+
+test("a sandwich of a recursive function has its total once", async () => {
+  const page = await open("recursion.html");
+  await page.clickAt(0.1, 2);
+  await page.view("sandwich");
+  assert.match(await page.text("#middle"), /^walk tree\.js:5 self 60\.0 %, total 60\.0 %/);
+  assert.match(await page.hover(0.5, 0), /Total 60\.0 %/);
+  assert.match(await page.hover(0.5, 1, { graph: "callers" }), /^main .*This way 60\.0 %/);
+  await page.close();
+});
+
+test("the table sorts by every column, both ways", async () => {
+  const page = await open("server.html");
+  await page.view("table");
+  const names = async () => (await page.rows()).map((cells) => cells[0].split(" ")[0]);
+  const share = (text) => Number.parseFloat(text);
+  assert.equal((await names())[0], "Shop.render");
+  assert.deepEqual((await page.row("Shop.render")).slice(1), ["JavaScript, optimized", "18.2 %", "1.82 s", "180", "40.4 %", "4.04 s", "400"]);
+  const column = async (at) => (await page.rows()).map((cells) => share(cells[at]));
+  const self = await column(2);
+  assert.deepEqual(self, [...self].sort((a, b) => b - a));
+  await page.click(".tablehead button:has-text('Total')");
+  const total = await column(5);
+  assert.deepEqual(total, [...total].sort((a, b) => b - a));
+  assert.equal(await page.page.getAttribute("[role=columnheader]:has-text('Total')", "aria-sort"), "descending");
+  await page.click(".tablehead button:has-text('Total')");
+  assert.deepEqual(await column(5), [...total].sort((a, b) => a - b));
+  await page.click(".tablehead button:has-text('Function')");
+  const sorted = (await names()).map((name) => name.toLowerCase());
+  assert.deepEqual(sorted, [...sorted].sort());
+  await page.click(".tablehead button:has-text('Kind')");
+  assert.equal((await page.rows())[0][1], "C library, kernel's edge");
+  await page.shot("table-light");
+  await page.close();
+});
+
+test("the table's totals count a recursive function once a stack", async () => {
+  const page = await open("recursion.html");
+  await page.view("table");
+  assert.deepEqual((await page.row("walk")).slice(2), ["60.0 %", "600 ms", "60", "60.0 %", "600 ms", "60"]);
+  assert.deepEqual((await page.row("main")).slice(2, 3), ["10.0 %"]);
+  await page.close();
+});
+
+test("search filters the table and marks what matched; a row selects, and opens a sandwich", async () => {
+  const page = await open("server.html");
+  await page.view("table");
+  await page.search("shop/lib");
+  assert.deepEqual((await page.rows()).map((cells) => cells[0].split(" ")[0]), ["Shop.render", "(anonymous)"]);
+  assert.equal(await page.page.locator("#table mark").first().innerText(), "shop/lib");
+  await page.click(".row:nth-child(2)");
+  assert.match(await page.text("#details"), /\(anonymous\) \/srv\/shop\/lib\/render\.js:33/);
+  await page.search("");
+  assert.match(await page.text(".row.selected"), /^\(anonymous\)/);
+  await page.does((tab) => tab.dblclick(".row:has-text('ArrayMap')"));
+  assert.equal(await page.page.getAttribute("#main", "data-view"), "sandwich");
+  assert.match(await page.text("#middle"), /^ArrayMap/);
+  await page.close();
+});
+
+test("the keys of the table", async () => {
+  const page = await open("server.html");
+  await page.view("table");
+  await page.does((tab) => tab.locator("#table").focus());
+  await page.press("ArrowDown", "ArrowDown");
+  assert.match(await page.text("#details h2"), /sharpen|Pool\.query/);
+  await page.press("Enter");
+  assert.equal(await page.page.getAttribute("#main", "data-view"), "sandwich");
+  await page.close();
+});
+
+test("a kind that is switched off gives its time to its callers", async () => {
+  const page = await open("server.html");
+  await page.view("table");
+  assert.equal((await page.row("Pool.query"))[2], "12.1 %");
+  await page.click("[data-kind=gc]");
+  assert.equal((await page.row("Pool.query"))[2], "20.2 %");
+  assert.equal(await page.row("Heap::Scavenge"), undefined);
+  assert.equal(await page.page.getAttribute("[data-kind=gc]", "aria-pressed"), "false");
+  await page.click("[data-kind=native]");
+  await page.view("flame");
+  await page.shows(0.4, 1, "interpreted");
+  await page.shows(0.85, 1, "wasm");
+  near(await page.pixel(0.97, 1), [0, 0, 0], "what was native alone is the root's own");
+  assert.match(await page.text("[data-kind=gc]"), /GC 8\.1 %/);
+  await page.shot("kinds-off-light");
+  await page.click("[data-kind=native]");
+  await page.click("[data-kind=gc]");
+  await page.shows(0.4, 1, "native");
+  await page.close();
+});
+
+test("the legend names every kind with its colour and share", async () => {
+  const page = await open("server.html");
+  assert.deepEqual(await page.texts("#legend button"), [
+    "JS interpreted 3.0 %", "JS baseline 12.1 %", "JS Maglev 0 %", "JS optimized 21.2 %", "JS inlined 6.1 %",
+    "Builtin 8.1 %", "RegExp 2.0 %", "Wasm 12.1 %", "Native 7.1 %", "V8 runtime 4.0 %", "GC 8.1 %", "Compiler 8.1 %",
+    "libc 8.1 %",
+  ]);
+  await page.close();
+});
+
+test("colours by package and by share of self time", async () => {
+  const page = await open("server.html");
+  await page.does((tab) => tab.selectOption("#coloring", "package"));
+  assert.deepEqual((await page.texts("#legend .chip")).slice(0, 2), ["native code 35.4 %", "application 24.2 %"]);
+  assert.ok((await page.texts("#legend .chip")).includes("V8 builtins 10.1 %"));
+  assert.ok((await page.texts("#legend .chip")).includes("pg 12.1 %"));
+  assert.ok((await page.texts("#legend .chip")).includes("@shop/escape 6.1 %"));
+  await page.shows(0.2, 6, "var(--kind-optimized)");
+  await page.shows(0.4, 4, "var(--kind-builtin)");
+  const express = await page.pixel(0.4, 5);
+  const pg = await page.pixel(0.6, 6);
+  assert.notDeepEqual(express, pg);
+  await page.shot("package-light");
+  await page.does((tab) => tab.selectOption("#coloring", "share"));
+  near(await page.pixel(0.2, 6), await page.color("var(--hot)"), "the hottest function");
+  near(await page.pixel(0.4, 5), await page.color("var(--cold)"), "a function with nothing of its own");
+  await page.shot("share-light");
+  await page.press("c");
+  await page.shows(0.2, 6, "optimized");
+  await page.close();
+});
+
+test("details: figures, tiers, hottest lines, callers and callees", async () => {
+  const page = await open("server.html");
+  await page.clickAt(0.2, 6);
+  const details = await page.text("#details");
+  assert.match(details, /Self 18\.2 % 1\.82 s 180 samples Total 40\.4 % 4\.04 s 400 samples/);
+  assert.match(details, /JavaScript, optimized 37\.4 % JavaScript, interpreted 3\.0 %/);
+  assert.match(details, /Line Self Total 18 3\.0 % 25\.3 % 31 15\.2 % 15\.2 %/);
+  assert.match(details, /Callers handle 40\.4 %/);
+  assert.match(details, /Callees .*memmove\S* 8\.1 % escapeHtml 6\.1 % ArrayMap 6\.1 % \[regexp\] 2\.0 %/);
+  await page.click("#details .related button:has-text('ArrayMap')");
+  assert.match(await page.text("#details h2"), /^ArrayMap/);
+  await page.click("#details .close");
+  assert.equal(await page.visible("#details"), false);
+  await page.close();
+});
+
+test("lines of a recursive function are counted once a stack", async () => {
+  const page = await open("recursion.html");
+  await page.clickAt(0.1, 2);
+  assert.match(await page.text("#details .lines"), /6 60\.0 % 60\.0 %/);
+  await page.close();
+});
+
+test("with sources, the lines themselves stand beside their counts", async () => {
+  const page = await open("sources.html");
+  await page.clickAt(0.2, 6);
+  const rows = await page.texts("#details .lines tr");
+  assert.ok(rows.includes("18 3.0 % 25.3 % const parts = items.map((item) => this.part(item)); // </script>"), `${rows}`);
+  assert.ok(rows.includes("12 render(items) {"), `${rows}`);
+  assert.ok(rows.includes("33 // line 33"), "two lines more");
+  await page.shot("sources-light");
+  await page.close();
+});
+
+test("Lines tells a function's lines apart", async () => {
+  const page = await open("server.html");
+  await page.view("table");
+  await page.click("#lines");
+  const places = (await page.rows()).map((cells) => cells[0]);
+  assert.ok(places.includes("Shop.render /srv/shop/lib/render.js:31") && places.includes("Shop.render /srv/shop/lib/render.js:18"), `${places}`);
+  await page.close();
+});
+
+test("one thread can be chosen", async () => {
+  const page = await open("server.html");
+  assert.deepEqual(await page.texts("#thread option"), ["all", "main (100)", "worker 1 (4250)"]);
+  await page.does((tab) => tab.selectOption("#thread", "1"));
+  await page.shows(0.3, 2, "wasm");
+  near(await page.pixel(0.3, 3), [0, 0, 0], "nothing of the main thread");
+  assert.match(await page.hover(0.3, 0), /^worker 1, 190 samples/);
+  await page.does((tab) => tab.selectOption("#thread", "0"));
+  await page.shows(0.49, 6, "optimized");
+  await page.close();
+});
+
+test("a range brushed on the time strip is all that is shown", async () => {
+  const page = await open("server.html");
+  const strip = await page.page.locator("#timeline").boundingBox();
+  const at = (seconds) => strip.x + (seconds / 10) * strip.width;
+  await page.does(async (tab) => {
+    await tab.mouse.move(at(2), strip.y + 12);
+    await tab.mouse.down();
+    await tab.mouse.move(at(3), strip.y + 12, { steps: 3 });
+    await tab.mouse.move(at(4), strip.y + 12, { steps: 3 });
+    await tab.mouse.up();
+  });
+  assert.match(await page.text("#range"), /2\.00 to 4\.00 s of 10\.00 s/);
+  assert.match(await page.hover(0.5, 0), /^all, 19\d samples/);
+  await page.shows(0.39, 6, "optimized");
+  await page.shot("range-light");
+  await page.press("Escape");
+  assert.equal(await page.visible("#range"), false);
+  await page.does((tab) => tab.goForward());
+  await page.click("#allofit");
+  assert.match(await page.hover(0.5, 0), /^all, 990 samples/);
+  await page.does((tab) => tab.locator("#timeline").focus());
+  await page.press("ArrowRight");
+  assert.match(await page.text("#range"), /0\.25 to 2\.75 s/);
+  await page.close();
+});
+
+test("the time strip is as high as the thread is busy, and empty where it is idle", async () => {
+  const page = await open("server.html");
+  const ink = (seconds) => page.page.locator("#timeline").evaluate((canvas, seconds) => {
+    const x = Math.round((seconds / 10) * canvas.width);
+    const data = canvas.getContext("2d").getImageData(x - 4, 0, 9, Math.round(33 * devicePixelRatio)).data;
+    let count = 0;
+    for (let at = 3; at < data.length; at += 4) count += data[at] > 0;
+    return count;
+  }, seconds);
+  assert.ok((await ink(0.3)) > 50);
+  assert.equal(await ink(0.85), 0);
+  assert.ok((await ink(0.1)) > (await ink(0.5)) * 1.3, "two threads, then one");
+  await page.close();
+});
+
+test("over time: stacks in their order, gaps where the thread did not run", async () => {
+  const page = await open("server.html");
+  await page.view("chart");
+  await page.shows(0.03, 1, "native");
+  near(await page.pixel(0.085, 1), [0, 0, 0], "idle");
+  await page.shows(0.13, 5, "maglev");
+  assert.match(await page.hover(0.03, 5), /^handle .*from 0\.0\d+ s on/);
+  await page.shot("chart-light");
+  await page.close();
+});
