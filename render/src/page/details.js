@@ -92,7 +92,7 @@ class Details {
       return body;
     }
     for (const [name, count] of [["Self", stats.self[item]], ["Total", stats.total[item]]]) {
-      const words = [formatShare(count, whole), formatTime(count * period), `${formatCount(count)} samples`];
+      const words = [formatShare(count, whole), formatTime(count * period), formatSamples(count)];
       body.append(make("tr", {}, make("th", { textContent: name }), ...words.map((textContent) => make("td", { textContent }))));
     }
     return body;

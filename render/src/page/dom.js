@@ -16,6 +16,10 @@ function formatCount(count) {
   return Math.round(count).toLocaleString("en-US").replaceAll(",", "\u202f");
 }
 
+function formatSamples(count) {
+  return `${formatCount(count)} ${Math.round(count) === 1 ? "sample" : "samples"}`;
+}
+
 function formatShare(part, whole) {
   if (!whole) return "0 %";
   const share = (part / whole) * 100;

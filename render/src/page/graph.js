@@ -138,7 +138,7 @@ class Graph {
       this.waiting = 0;
       this.moving?.();
       this.paint();
-      performance.mark("drawn");
+      this.marked ||= performance.mark("drawn");
       if (this.moving) this.draw();
     });
   }

@@ -107,7 +107,7 @@ class App {
     const thread = meta.threads?.[number]?.[1] ?? "all";
     if (this.shown.before) return "all";
     if (state.view === "chart") return `${thread}, over time`;
-    return `${number < 0 ? "all" : thread}, ${formatCount(this.whole)} samples`;
+    return `${number < 0 ? "all" : thread}, ${formatSamples(this.whole)}`;
   }
 
   readSelected() {

@@ -27,7 +27,7 @@ class Tip {
 }
 
 function figureRow(name, count, { whole, period }) {
-  const words = [formatShare(count, whole), formatTime(count * period), `${formatCount(count)} samples`];
+  const words = [formatShare(count, whole), formatTime(count * period), formatSamples(count)];
   return make("tr", {}, make("th", { textContent: name }), ...words.map((textContent) => make("td", { textContent })));
 }
 
@@ -52,7 +52,7 @@ function describeBox(model, box, context) {
     const from = model.x[box] + (context.range ? context.range[0] : 0);
     parts.push(make("div", {
       className: "dim",
-      textContent: `${formatTime(model.total[box])} from ${from.toFixed(3)} s on, ${formatCount(model.samples[box])} samples`,
+      textContent: `${formatTime(model.total[box])} from ${from.toFixed(3)} s on, ${formatSamples(model.samples[box])}`,
     }));
   } else if (model.inverted) {
     const end = model.item[0] < 0 ? model.row(box) === 1 : box === 0;
@@ -72,8 +72,8 @@ function diffTable(model, box, { whole, scale }) {
     make("tr", {}, make("th", { textContent: name }), make("td", { textContent: share }), make("td", { textContent: count }));
   return make(
     "table", {},
-    row("Before", formatShare(before, whole), `${formatCount(before / scale)} samples`),
-    row("After", formatShare(after, whole), `${formatCount(after)} samples`),
+    row("Before", formatShare(before, whole), formatSamples(before / scale)),
+    row("After", formatShare(after, whole), formatSamples(after)),
     row("Change", formatChange((after - before) / whole), before ? `${(after / before).toFixed(2)} times` : "new"),
   );
 }
@@ -86,5 +86,5 @@ function boxSentence(model, box, { items, shown, whole, period, rootTitle }) {
   if (model.chart) return `${items.label(item)}, ${kind}, ${formatTime(model.total[box])}`;
   if (shown.before) return `${items.label(item)}, ${formatChange((model.after[box] - model.before[box]) / whole)}`;
   const total = model.total[box];
-  return `${items.label(item)}, ${kind}, ${formatShare(total, whole)}, ${formatTime(total * period)}, ${formatCount(total)} samples`;
+  return `${items.label(item)}, ${kind}, ${formatShare(total, whole)}, ${formatTime(total * period)}, ${formatSamples(total)}`;
 }
