@@ -1,1 +1,9 @@
-//! Benchmarks.
+//! What the benches share: targets, their stops, a bare sampler to compare with, recorded stacks.
+//!
+//! No bench asserts a time: each prints its figure beside its reference's, taken in turns in the same
+//! run, so that what else the machine does falls on both.
+
+pub mod live;
+pub mod pair;
+pub mod recording;
+pub mod stop;

@@ -1,0 +1,109 @@
+//! The cost of one stop: unwinding and naming a recorded stack, and a whole stop of a live process
+//! beside one of the bare sampler.
+
+use bench::live::Live;
+use bench::pair::Pair;
+use bench::recording::{Recording, WARM};
+use bench::stop::{Took, Tracer};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use flame_core::sample::sampler::Sampler;
+use std::time::Duration;
+
+/// JavaScript frames of the stacks; Node's start and native code come on top.
+const FRAMES: [usize; 4] = [10, 30, 200, 1000];
+
+/// Between two stops, so that the thread runs as it does between samples.
+const BETWEEN: Duration = Duration::from_micros(300);
+
+fn deep(frames: usize) -> Live {
+    Live::start("deep.js", &[frames.to_string()])
+}
+
+fn recorded(c: &mut Criterion) {
+    let mut group = c.benchmark_group("recorded stack");
+    for frames in FRAMES {
+        let live = deep(frames);
+        let recording = Recording::of(&live);
+        let Recording { registers, memory, .. } = &recording;
+        let mut sampler = live.sampler();
+        for _ in 0..WARM {
+            sampler.held(0, registers, memory);
+            sampler.released(0, 0, memory);
+        }
+        assert_eq!(sampler.last(), recording.frames, "the recording shows what the process did");
+        let label = format!("{frames} ({} in all)", recording.frames.len());
+        group.throughput(Throughput::Elements(recording.frames.len() as u64));
+        group.bench_function(BenchmarkId::new("held", &label), |b| {
+            b.iter(|| sampler.held(0, registers, memory));
+        });
+        group.bench_function(BenchmarkId::new("held and released", &label), |b| {
+            b.iter(|| {
+                sampler.held(0, registers, memory);
+                sampler.released(0, 0, memory);
+            });
+        });
+        group.bench_function(BenchmarkId::new("first held", &label), |b| {
+            let held = |mut sampler: Sampler<'static>| {
+                sampler.held(0, registers, memory);
+                sampler
+            };
+            b.iter_batched(|| live.sampler(), held, BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+fn live(c: &mut Criterion) {
+    let mut group = c.benchmark_group("live stop");
+    for frames in FRAMES {
+        let live = deep(frames);
+        let memory = live.memory();
+        let tracer = Tracer::new(live.pid());
+        let mut sampler = live.sampler();
+        let (mut whole, mut held) = (Pair::default(), Pair::default());
+        let mut calls = Vec::new();
+        // A round stops the thread both ways, one after the other.
+        let mut round = |whole: &mut Pair, held: &mut Pair| -> (Took, Took) {
+            std::thread::sleep(BETWEEN);
+            let bare = tracer.bare(&memory);
+            std::thread::sleep(BETWEEN);
+            let before = memory.calls();
+            let flame = tracer.stop(|registers| {
+                sampler.held(0, registers, &memory);
+            });
+            calls.push(memory.calls() - before);
+            sampler.released(0, 0, &memory);
+            whole.reference.push(bare.whole);
+            whole.subject.push(flame.whole);
+            held.reference.push(bare.held);
+            held.subject.push(flame.held);
+            (bare, flame)
+        };
+        for _ in 0..WARM {
+            round(&mut Pair::default(), &mut Pair::default());
+        }
+        group.bench_function(BenchmarkId::new("bare", frames), |b| {
+            b.iter_custom(|rounds| (0..rounds).map(|_| round(&mut whole, &mut held).0.whole).sum());
+        });
+        group.bench_function(BenchmarkId::new("node-flame", frames), |b| {
+            b.iter_custom(|rounds| (0..rounds).map(|_| round(&mut whole, &mut held).1.whole).sum());
+        });
+        calls.sort_unstable();
+        let (median, most) = (calls[calls.len() / 2], calls[calls.len() - 1]);
+        println!("{frames} JavaScript frames, {} in all:", sampler.last().len());
+        println!("  whole stop {whole}");
+        println!("  held       {held}");
+        println!("  reads in a stop: {median}, at most {most}\n");
+    }
+    group.finish();
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    recorded(&mut criterion);
+    live(&mut criterion);
+    criterion.final_summary();
+}

@@ -1,0 +1,75 @@
+//! A Node process to sample, and what a sampler needs to know of it.
+
+use flame_core::elf::Elf;
+use flame_core::maps::{Maps, ModuleId};
+use flame_core::profile::Thread;
+use flame_core::sample::sampler::Sampler;
+use flame_core::v8::image::{Image, version_in};
+use flame_sys::memory::ProcessMemory;
+use flame_sys::process::{Process, map_file};
+use std::path::Path;
+use std::process::Command;
+use tests::process::Target;
+use tests::version::Version;
+
+/// The Node version that is sampled where a bench is not about versions.
+pub const NODE: Version = Version::new(24, 21, 0);
+
+/// A running Node program. Killed when it is dropped.
+pub struct Live {
+    node: Target,
+    maps: Maps,
+    objects: Vec<Option<Elf<'static>>>,
+    v8: ModuleId,
+    image: Image<'static>,
+}
+
+impl Live {
+    /// Starts a program of `bench/programs` and waits until it says READY.
+    ///
+    /// # Panics
+    /// When it cannot be started, or cannot be sampled.
+    pub fn start(program: &str, arguments: &[String]) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(program);
+        let mut command = Command::new(tests::nodes::node(NODE));
+        let node = Target::ready(command.arg(path).args(arguments)).expect("the program says READY");
+        let process = Process::open(node.pid()).expect("the process is there");
+        let mut text = Vec::new();
+        process.maps(&mut text).expect("its mappings can be read");
+        let mut maps = Maps::new();
+        maps.update(&text, &[]);
+        let object = |id: ModuleId| {
+            let region = maps.regions_of(id).next()?;
+            let (bytes, _) = map_file(&process, maps.path(id), region.start..region.end).ok()?;
+            Elf::parse(bytes).ok()
+        };
+        let objects: Vec<_> =
+            (0..maps.modules().len() as u16).map(|number| object(ModuleId(number))).collect();
+        let v8 = objects.iter().position(|elf| elf.as_ref().is_some_and(|elf| version_in(elf).is_some()));
+        let v8 = ModuleId(v8.expect("one of its files holds V8") as u16);
+        let elf = objects[usize::from(v8.0)].expect("it was opened");
+        let image = Image::of(&elf).expect("it holds V8").expect("a V8 that is known");
+        Live { node, maps, objects, v8, image }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.node.pid()
+    }
+
+    /// Its memory.
+    pub fn memory(&self) -> ProcessMemory {
+        ProcessMemory::new(self.pid())
+    }
+
+    /// A sampler that has seen nothing of it, for its first thread alone.
+    pub fn sampler(&self) -> Sampler<'static> {
+        let elf = self.objects[usize::from(self.v8.0)].expect("it was opened");
+        let mut sampler = Sampler::new(&elf, self.image.clone(), self.maps.clone(), self.v8);
+        for (number, elf) in (0..).zip(&self.objects) {
+            sampler.module(ModuleId(number), *elf);
+        }
+        sampler.thread(0, Thread { tid: self.pid(), name: "main".into() });
+        sampler
+    }
+}
