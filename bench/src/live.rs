@@ -69,7 +69,7 @@ impl Live {
         for (number, elf) in (0..).zip(&self.objects) {
             sampler.module(ModuleId(number), *elf);
         }
-        sampler.thread(0, Thread { tid: self.pid(), name: "main".into() });
+        sampler.thread(0, Thread { tid: self.pid(), name: "main".into() }, true);
         sampler
     }
 }
