@@ -12,7 +12,7 @@ use crate::memory::{Memory, Span};
 use crate::profile::pool::hash;
 use crate::profile::{Pool, Strings, Text};
 use crate::v8::function::SharedInfo;
-use crate::v8::heap::{untag, word};
+use crate::v8::heap::{is_forwarding, untag, word};
 use crate::v8::script::Script;
 use crate::v8::{Decode, Heap};
 use alloc::string::String;
@@ -212,10 +212,14 @@ impl Functions {
                 return Ok(found);
             }
         }
-        let address = untag(function).ok_or(Decode::NotAnObject(function))?;
+        let mut address = untag(function).ok_or(Decode::NotAnObject(function))?;
         let mut bytes = [0; FUNCTION_BYTES];
         let bytes = &mut bytes[..self.function_bytes(heap)];
         heap.memory.read(address, bytes)?;
+        if is_forwarding(word(bytes, 0)) {
+            address = word(bytes, 0);
+            heap.memory.read(address, bytes)?;
+        }
         self.take(heap, function, (word(bytes, 0), word(bytes, heap.layout.function.shared)))
     }
 
@@ -311,17 +315,28 @@ impl Functions {
                 // A slot that another function took over in this stop was read then.
                 let Some(known) = entry.as_mut().filter(|known| known.steady >= STEADY) else { return };
                 let now = bytes.map(|bytes| (word(bytes, 0), word(bytes, heap.layout.function.shared)));
-                if now != Some((known.map, known.shared)) {
-                    broken(known.id);
-                    *entry = None;
+                match now {
+                    Some((map, shared)) if (map, shared) == (known.map, known.shared) => {}
+                    // The collector has just moved it: it was the one until then.
+                    Some((map, shared)) if is_forwarding(map) && shared == known.shared => *entry = None,
+                    _ => {
+                        broken(known.id);
+                        *entry = None;
+                    }
                 }
             }
             Witness::Shared(slot) => {
                 let entry = &mut self.by_shared[slot as usize];
                 let Some(known) = entry.as_mut() else { return };
                 let now = bytes.map(|bytes| heap.shared_info_from(bytes));
-                if !now.is_some_and(|now| now.is_same_function(&known.info)) {
+                let unmoved = now.map(|now| match is_forwarding(now.map) {
+                    true => SharedInfo { map: known.info.map, ..now },
+                    false => now,
+                });
+                if !unmoved.is_some_and(|now| now.is_same_function(&known.info)) {
                     broken(known.id);
+                    *entry = None;
+                } else if now != unmoved {
                     *entry = None;
                 }
             }

@@ -1,6 +1,6 @@
 //! A function's name, script and start, from its SharedFunctionInfo and ScopeInfo.
 
-use super::heap::{Decode, Heap, half, is_smi, smi, untag, word};
+use super::heap::{Decode, Heap, half, is_smi, smi, word};
 use super::layout::StartPosition;
 use crate::limits::NAME_BYTES;
 use crate::memory::Memory;
@@ -61,8 +61,7 @@ const MAX_LOCALS: u32 = 1 << 16;
 impl<M: Memory> Heap<'_, M> {
     /// The SharedFunctionInfo of a JSFunction, tagged; the function's type is checked.
     pub fn shared_of_function(&self, function: u64) -> Result<u64, Decode> {
-        let address = untag(function).ok_or(Decode::NotAnObject(function))?;
-        let found = self.type_of(address)?;
+        let (address, found) = self.object(function)?;
         if !self.layout.types.is_function(found) {
             return Err(Decode::WrongType { address, found });
         }

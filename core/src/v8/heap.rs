@@ -51,6 +51,11 @@ pub fn untag(tagged: u64) -> Option<u64> {
     (tagged & TAG == TAG && tagged > 0xffff).then_some(tagged & !3)
 }
 
+/// Whether a map word is the address to which the collector has moved the object.
+pub const fn is_forwarding(map: u64) -> bool {
+    map & 3 == 0 && map > 0xffff
+}
+
 /// Whether a value is a Smi: a signed 32-bit value in the upper half of a word.
 pub const fn is_smi(value: u64) -> bool {
     value & TAG == 0
@@ -101,24 +106,30 @@ impl<M: Memory> Heap<'_, M> {
         Ok(u16::from_le_bytes(bytes))
     }
 
-    /// The instance type of the object at an untagged address.
-    pub fn type_of(&self, address: u64) -> Result<u16, Decode> {
-        self.type_of_map(self.memory.word(address)?)
+    /// The untagged address and instance type of the object that a tagged pointer means. While the
+    /// collector runs, an object that it has moved has its new address where its map was.
+    pub fn object(&self, tagged: u64) -> Result<(u64, u16), Decode> {
+        let mut address = untag(tagged).ok_or(Decode::NotAnObject(tagged))?;
+        let mut map = self.memory.word(address)?;
+        if is_forwarding(map) {
+            address = map;
+            map = self.memory.word(address)?;
+        }
+        Ok((address, self.type_of_map(map)?))
     }
 
     /// The untagged address of an object that must be of one type.
     pub fn expect(&self, tagged: u64, kind: u16) -> Result<u64, Decode> {
-        let address = untag(tagged).ok_or(Decode::NotAnObject(tagged))?;
-        match self.type_of(address)? {
-            found if found == kind => Ok(address),
-            found => Err(Decode::WrongType { address, found }),
+        match self.object(tagged)? {
+            (address, found) if found == kind => Ok(address),
+            (address, found) => Err(Decode::WrongType { address, found }),
         }
     }
 
     /// Whether a map is one of the map's own kind: its map is the meta map.
     pub fn is_map(&self, map: u64) -> bool {
-        let Some(address) = untag(map) else { return false };
-        self.type_of(address) == Ok(self.layout.types.map)
+        let meta = untag(map).and_then(|address| self.memory.word(address).ok());
+        meta.is_some_and(|meta| self.type_of_map(meta) == Ok(self.layout.types.map))
     }
 
     /// A word of the object at an untagged address.
@@ -130,6 +141,20 @@ impl<M: Memory> Heap<'_, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_that_the_collector_moved_is_found_where_it_is() {
+        let mut heap = crate::v8::fixture::FakeHeap::new(crate::v8::fixture::layout());
+        let (old, new) = (heap.string("moved"), heap.string("moved"));
+        heap.memory.put_word(old & !1, new & !1);
+        assert_eq!(heap.heap().object(old), heap.heap().object(new));
+        let mut text = alloc::string::String::new();
+        assert_eq!(heap.heap().string(old, 10, &mut text), Ok(()));
+        assert_eq!(text, "moved");
+        // An object that leads to itself is none.
+        heap.memory.put_word(new & !1, new & !1);
+        assert!(heap.heap().object(new).is_err());
+    }
 
     #[test]
     fn tags_and_smis_are_told_apart() {

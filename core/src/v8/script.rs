@@ -34,8 +34,11 @@ impl<M: Memory> Heap<'_, M> {
     /// The Script that a SharedFunctionInfo's script slot leads to: itself, or behind a DebugInfo
     /// (inspector or coverage, up to 11.3). `None` for a function without one.
     pub fn script(&self, tagged: u64) -> Result<Option<Script>, Decode> {
-        let Some(address) = untag(tagged) else { return Ok(None) };
-        if self.type_of(address)? == self.layout.types.script {
+        if untag(tagged).is_none() {
+            return Ok(None);
+        }
+        let (address, kind) = self.object(tagged)?;
+        if kind == self.layout.types.script {
             return self.read_script(address).map(Some);
         }
         for slot in 1..=DEBUG_INFO_WORDS {

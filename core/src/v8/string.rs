@@ -1,6 +1,6 @@
 //! V8's strings: sequential, cons, sliced, thin and external, in one byte or two a character.
 
-use super::heap::{Decode, Heap, smi, untag};
+use super::heap::{Decode, Heap, smi};
 use crate::memory::Memory;
 use alloc::string::String;
 use smallvec::SmallVec;
@@ -37,9 +37,7 @@ struct Header {
 impl<M: Memory> Heap<'_, M> {
     /// Whether a tagged value is a string.
     pub fn is_string(&self, tagged: u64) -> bool {
-        untag(tagged)
-            .and_then(|address| self.type_of(address).ok())
-            .is_some_and(|kind| self.layout.types.is_string(kind))
+        self.object(tagged).is_ok_and(|(_, kind)| self.layout.types.is_string(kind))
     }
 
     /// A string's length in characters.
@@ -49,8 +47,7 @@ impl<M: Memory> Heap<'_, M> {
 
     fn header(&self, tagged: u64) -> Result<(u64, Header), Decode> {
         let shape = &self.layout.string;
-        let address = untag(tagged).ok_or(Decode::NotAnObject(tagged))?;
-        let kind = self.type_of(address)?;
+        let (address, kind) = self.object(tagged)?;
         if !self.layout.types.is_string(kind) {
             return Err(Decode::WrongType { address, found: kind });
         }
