@@ -163,7 +163,11 @@ impl<'a> Sampler<'a> {
     }
 
     /// Reads a stopped thread: everything that must be read before it runs on.
-    pub fn held<M: Memory>(&mut self, index: usize, registers: &Registers, memory: &M) -> Outcome {
+    ///
+    /// Not generic, so that it is compiled here, where code is built for speed; beside a read's system call
+    /// an indirect call costs nothing.
+    pub fn held(&mut self, index: usize, registers: &Registers, memory: &dyn Memory) -> Outcome {
+        let memory = &memory;
         self.found.clear();
         self.frames.clear();
         self.functions.begin();
@@ -283,7 +287,8 @@ impl<'a> Sampler<'a> {
     }
 
     /// Takes what [`held`](Self::held) read into the profile; the thread may run.
-    pub fn released<M: Memory>(&mut self, index: usize, at_us: u64, memory: &M) {
+    pub fn released(&mut self, index: usize, at_us: u64, memory: &dyn Memory) {
+        let memory = &memory;
         self.wants_maps |= self.walked.met_unknown;
         self.truncated += u64::from(!self.walked.is_whole);
         let heap = Heap { memory, layout: &self.image.layout };
