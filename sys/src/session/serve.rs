@@ -88,7 +88,13 @@ impl Hand<'_> {
         match verdict {
             Some(Verdict::Sampled) => thread.counts.taken += 1,
             Some(Verdict::Lost) => thread.counts.lost += 1,
-            Some(Verdict::Skipped | Verdict::NotWanted) => thread.counts.wanted -= 1,
+            Some(Verdict::Skipped | Verdict::NotWanted) => {
+                thread.counts.wanted -= 1;
+                // Until it is of interest its waiting is not, either.
+                let is_first =
+                    thread.key.tid == session.targets[usize::from(thread.key.process)].process.pid();
+                thread.counted = is_first || thread.counts.taken > 0;
+            }
             None => {
                 thread.counts.idle += 1;
                 // A signal had woken it, not we.
