@@ -2,7 +2,8 @@
 //!
 //! It knows one thread. When several were sampled, their samples follow one thread after the other,
 //! so that each thread's time adds up and its chart is whole. Where a thread did not run, `(idle)`
-//! takes the time, as in V8's profiles.
+//! takes the time, as in V8's profiles: with as many hits as it would have had, since DevTools parts
+//! the whole time by hits.
 
 use crate::View;
 use crate::json;
@@ -18,8 +19,7 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
     let tree = Tree::new(profile, shown, Style::default(), &View { annotate: false, ..*view });
     let ticks = own_lines(profile, &tree, shown);
     let times = Times::new(profile);
-    let idle = tree.len() as u32 + 1;
-    let idle_samples = steps(&times, &tree, idle).filter(|step| step.0 == idle).count();
+    let idle = Idle::new(&times, profile, tree.len() as u32 + 1);
 
     out.write_all(b"{\"nodes\":[")?;
     let mut ticks = Groups { rest: &ticks };
@@ -31,7 +31,7 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
         }
         write!(out, ",\"hitCount\":{}", tree.own(node))?;
         let children = tree.children(node).iter().map(|child| child + 1);
-        list(out, "children", children.chain((node == 0 && idle_samples > 0).then_some(idle)))?;
+        list(out, "children", children.chain((node == 0 && idle.hits > 0).then_some(idle.node)))?;
         let lines = ticks.take(node);
         if !lines.is_empty() {
             out.write_all(b",\"positionTicks\":[")?;
@@ -43,28 +43,47 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
         }
         out.write_all(b"}")?;
     }
-    if idle_samples > 0 {
-        write!(out, ",\n{{\"id\":{idle},\"callFrame\":")?;
+    if idle.hits > 0 {
+        write!(out, ",\n{{\"id\":{},\"callFrame\":", idle.node)?;
         meta_frame("(idle)", out)?;
-        write!(out, ",\"hitCount\":{idle_samples}}}")?;
+        write!(out, ",\"hitCount\":{}}}", idle.hits)?;
     }
     let start = profile.meta.started.saturating_mul(1_000_000);
-    let end = times.length_us().max(profile.meta.duration_us);
+    let end = times.length_us() + idle.tail_us;
     write!(out, "],\n\"startTime\":{start},\"endTime\":{}", start.saturating_add(end))?;
-    list(out, "samples", steps(&times, &tree, idle).map(|step| step.0))?;
-    list(out, "timeDeltas", steps(&times, &tree, idle).map(|step| step.1))?;
+    list(out, "samples", steps(&times, &tree, &idle).map(|step| step.0))?;
+    list(out, "timeDeltas", steps(&times, &tree, &idle).map(|step| step.1))?;
     out.write_all(b"}\n")
+}
+
+/// The time in which nothing ran.
+struct Idle {
+    node: u32,
+    hits: u64,
+    /// What is left of the run after the last sample.
+    tail_us: u64,
+}
+
+impl Idle {
+    fn new(times: &Times, profile: &Profile, node: u32) -> Self {
+        let period = times.period_us();
+        let left = profile.meta.duration_us.saturating_sub(times.length_us());
+        let tail_us = if left > period { left } else { 0 };
+        let gaps: u64 = times.stretches().map(|stretch| stretch.idle_us).sum();
+        Idle { node, hits: (gaps + tail_us).div_ceil(period), tail_us }
+    }
 }
 
 /// For each sample, and each gap before one, its node and the microseconds since the last one's
 /// begin: to V8's readers a sample lasts until the next.
-fn steps<'a>(times: &'a Times, tree: &'a Tree<'a>, idle: u32) -> impl Iterator<Item = (u32, u64)> + 'a {
+fn steps<'a>(times: &'a Times, tree: &'a Tree<'a>, idle: &'a Idle) -> impl Iterator<Item = (u32, u64)> + 'a {
     times
         .stretches()
         .flat_map(move |stretch| {
-            let gap = (stretch.idle_us > 0).then_some((idle, stretch.idle_us));
+            let gap = (stretch.idle_us > 0).then_some((idle.node, stretch.idle_us));
             gap.into_iter().chain([(tree.place(stretch.node) + 1, stretch.busy_us)])
         })
+        .chain((idle.tail_us > 0).then_some((idle.node, idle.tail_us)))
         .scan(0, |last, (node, length)| Some((node, std::mem::replace(last, length))))
 }
 
@@ -174,6 +193,7 @@ mod tests {
     fn nodes_samples_times_and_lines_are_v8s() {
         let mut build = Build::default();
         build.meta.started = 2;
+        build.meta.duration_us = 90_000;
         let main = build.frame(Kind::Interpreted, "main", "/app/my app.js");
         let hot = Frame { executing: 9, ..main };
         let native = build.frame(Kind::Native, "uv_run", "/usr/bin/node");
@@ -187,8 +207,8 @@ mod tests {
             r#"{"nodes":[{"id":1,"callFrame":{"functionName":"(root)","scriptId":"0","url":"","lineNumber":-1,"columnNumber":-1},"hitCount":0,"children":[2,4]},
 {"id":2,"callFrame":{"functionName":"uv_run:[native]","scriptId":"0","url":"","lineNumber":-1,"columnNumber":-1},"hitCount":1,"children":[3]},
 {"id":3,"callFrame":{"functionName":"main","scriptId":"0","url":"file:///app/my%20app.js","lineNumber":0,"columnNumber":-1},"hitCount":1,"children":[],"positionTicks":[{"line":9,"ticks":1}]},
-{"id":4,"callFrame":{"functionName":"(idle)","scriptId":"0","url":"","lineNumber":-1,"columnNumber":-1},"hitCount":1}],
-"startTime":2000000,"endTime":2060000,"samples":[3,4,2],"timeDeltas":[0,10000,40000]}
+{"id":4,"callFrame":{"functionName":"(idle)","scriptId":"0","url":"","lineNumber":-1,"columnNumber":-1},"hitCount":7}],
+"startTime":2000000,"endTime":2090000,"samples":[3,4,2,4],"timeDeltas":[0,10000,40000,10000]}
 "#
         );
     }

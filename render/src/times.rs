@@ -65,6 +65,11 @@ impl Times {
         })
     }
 
+    /// Microseconds that one sample stands for, before the log was thinned out.
+    pub fn period_us(&self) -> u64 {
+        self.period_us
+    }
+
     /// Length of all stretches.
     pub fn length_us(&self) -> u64 {
         self.stretches().fold(0, |sum, stretch| sum.saturating_add(stretch.idle_us + stretch.busy_us))

@@ -102,7 +102,11 @@ test("cpuprofile files hold every stack with its samples, ticks and times", () =
     const length = file.timeDeltas.reduce((all, delta) => all + delta, 0);
     assert.ok(length <= file.endTime - file.startTime, `${length}`);
   }
-  const { nodes } = JSON.parse(read("server.cpuprofile"));
+  const { nodes, startTime, endTime } = JSON.parse(read("server.cpuprofile"));
+  // DevTools parts the whole time by hits, those of (idle) included.
+  const hits = nodes.reduce((all, node) => all + node.hitCount, 0);
+  const perHit = (endTime - startTime) / hits;
+  assert.ok(Math.abs(perHit - 20e6 / 1980) < 20, `${perHit} microseconds a hit`);
   const render = nodes.find((node) => node.callFrame.functionName === "Shop.render");
   assert.deepEqual(render.positionTicks, [{ line: 18, ticks: 30 }, { line: 31, ticks: 150 }]);
 });
