@@ -97,6 +97,13 @@ pub const PLACES: usize = 1 << 14;
 /// Frames of those positions together: more than one where functions were inlined.
 pub const PLACE_FRAMES: usize = 1 << 16;
 
+/// Dispatch tables of the interpreter that are known at once: one in each isolate.
+pub const DISPATCH_TABLES: usize = 8;
+
+/// Bytes of one function's bytecode among which the instruction that runs is looked for, in a stop.
+/// Longer ones are known up to there.
+pub const LIVE_BYTECODES: usize = 16 << 10;
+
 /// Bytes of one source position table that are read in a stop.
 pub const POSITION_TABLE_BYTES: usize = 256 << 10;
 

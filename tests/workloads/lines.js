@@ -12,7 +12,7 @@ var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0, 
 function one(x) { //@ fn one leaf
   var i;
   // A comment between the lines of a function.
-  for (
+  for ( //@ in one
     i = 0;
     i < size; //@ in one
     i++ //@ in one

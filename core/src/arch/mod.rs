@@ -46,6 +46,23 @@ impl Arch {
         }
     }
 
+    /// DWARF number of the register in which V8's interpreter enters a handler with the offset of its
+    /// instruction (`src/codegen/ARCH/register-ARCH.h`).
+    pub const fn bytecode_offset_register(self) -> usize {
+        match self {
+            Arch::X86_64 => x86_64::R9,
+            Arch::Aarch64 => aarch64::X19,
+        }
+    }
+
+    /// DWARF number of the register that holds the interpreter's dispatch table in its handlers.
+    pub const fn dispatch_register(self) -> usize {
+        match self {
+            Arch::X86_64 => x86_64::R15,
+            Arch::Aarch64 => aarch64::X21,
+        }
+    }
+
     /// `e_machine` of its ELF files.
     pub const fn elf_machine(self) -> u16 {
         match self {

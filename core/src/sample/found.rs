@@ -39,6 +39,17 @@ pub struct JsFrame {
     pub under_builtin: bool,
 }
 
+/// A stub's frame: of a bytecode handler, if it is called by the interpreter.
+#[derive(Clone, Copy, Debug)]
+pub struct StubFrame {
+    /// Its frame pointer.
+    pub fp: u64,
+    /// Where its pc points.
+    pub at: Where,
+    /// Its pc; for a return address, one less.
+    pub pc: u64,
+}
+
 /// A frame as the walk finds it.
 #[derive(Clone, Copy, Debug)]
 pub enum Found {
@@ -50,6 +61,8 @@ pub enum Found {
     Builtin(Option<BuiltinId>),
     /// A frame with a marker, in code that is no embedded builtin.
     Typed(FrameType),
+    /// A frame with a stub's marker.
+    Stub(StubFrame),
     /// A frame with a function.
     Js(JsFrame),
     /// Compiled JavaScript on the top that has no frame yet, or none any more. `callee`: the tagged

@@ -1,16 +1,17 @@
 //! From the frames that the walk found to what they are, by V8's heap.
 
 use super::codes::{Codes, KnownCode};
-use super::found::{Found, JsFrame, Where};
+use super::found::{Found, JsFrame, StubFrame, Where};
 use super::functions::Functions;
+use super::live::{Handler, Live, Moment};
 use super::places::Places;
 use super::raw::{FunctionId, Position, RawFrame};
 use crate::limits::STACK_FRAMES;
 use crate::memory::Memory;
 use crate::profile::Kind;
-use crate::v8::builtins::{BuiltinId, Builtins};
+use crate::v8::builtins::{BuiltinId, Builtins, Role};
+use crate::v8::bytecode::BytecodeSizes;
 use crate::v8::heap::smi;
-use crate::v8::image::BytecodeSizes;
 use crate::v8::layout::{CodeKind, FrameType};
 use crate::v8::{Decode, Heap};
 use alloc::vec::Vec;
@@ -44,6 +45,10 @@ pub struct Identify<'w, 'a, M> {
     pub codes: &'w mut Codes,
     /// Places in code.
     pub places: &'w mut Places,
+    /// The instruction that an interpreted top frame runs.
+    pub live: &'w mut Live,
+    /// Registers and stack.
+    pub moment: Moment<'w>,
     /// What could not be told.
     pub losses: &'w mut Losses,
     /// Frames, leaf first.
@@ -58,20 +63,52 @@ impl<M: Memory> Identify<'_, '_, M> {
             _ => None,
         });
         self.functions.prepare(&self.heap, functions);
-        for found in found {
+        let handler = self.handler(found);
+        for (at, found) in found.iter().enumerate() {
             match *found {
                 Found::Native(place) => self.push(RawFrame::Native(place)),
                 Found::Nowhere(pc) => self.push(RawFrame::Nowhere(pc)),
                 Found::Builtin(Some(builtin)) => self.push(RawFrame::Builtin(builtin)),
                 Found::Builtin(None) => self.push(RawFrame::UnnamedBuiltin),
+                Found::Stub(StubFrame { at: Where::Builtin(Some(builtin)), .. }) => {
+                    self.push(RawFrame::Builtin(builtin))
+                }
+                Found::Stub(StubFrame { at: Where::Builtin(None), .. }) => {
+                    self.push(RawFrame::UnnamedBuiltin)
+                }
+                Found::Stub(_) => self.push(RawFrame::Glue(FrameType::Stub)),
                 Found::Typed(FrameType::RegExp) => self.push(RawFrame::RegExp),
                 Found::Typed(FrameType::Wasm) => self.push(RawFrame::Wasm),
                 Found::Typed(frame_type) => self.push(RawFrame::Glue(frame_type)),
                 Found::Elided => self.push(RawFrame::Elided),
                 Found::Frameless { code, callee } => self.frameless(&code, callee),
-                Found::Js(frame) => self.javascript(&frame),
+                Found::Js(frame) => {
+                    let handler = handler.filter(|(top, _)| *top == at).map(|(_, handler)| handler);
+                    self.javascript(&frame, handler);
+                }
             }
         }
+    }
+
+    /// The interpreter's handler that runs on the topmost frame of JavaScript, and that frame's number.
+    fn handler(&mut self, found: &[Found]) -> Option<(usize, Handler)> {
+        let top = found.iter().position(|found| matches!(found, Found::Js(_)))?;
+        let (at, pc, frame) = match (top.checked_sub(1).and_then(|above| found.get(above)), found.get(top)?) {
+            (Some(Found::Stub(stub)), _) => (stub.at, stub.pc, Some(stub.fp)),
+            (None, Found::Js(frame)) => (frame.at, frame.pc?, None),
+            _ => return None,
+        };
+        let start = match at {
+            // In a stripped build it may be one.
+            Where::Builtin(None) => None,
+            Where::Builtin(Some(builtin)) if self.builtins.get(builtin)?.role == Role::Handler => None,
+            Where::Jit { lowest } => {
+                let known = self.codes.find(&self.heap, pc, lowest).ok()?;
+                (known.code.kind == CodeKind::BytecodeHandler).then_some(Some(known.code.start))?
+            }
+            _ => return None,
+        };
+        Some((top, Handler { pc, start, frame, is_top: top < 2 }))
     }
 
     fn push(&mut self, frame: RawFrame) {
@@ -88,7 +125,7 @@ impl<M: Memory> Identify<'_, '_, M> {
         self.functions.function(function).is_some_and(|function| function.is_builtin)
     }
 
-    fn javascript(&mut self, frame: &JsFrame) {
+    fn javascript(&mut self, frame: &JsFrame, handler: Option<Handler>) {
         let code = match (frame.at, frame.pc) {
             (Where::Jit { lowest }, Some(pc)) => self.codes.find(&self.heap, pc, lowest).ok(),
             _ => None,
@@ -102,12 +139,14 @@ impl<M: Memory> Identify<'_, '_, M> {
         }
         let code = code.and_then(|code| self.current(frame, code, shared));
         match (frame.at, code, frame.pc) {
-            (Where::Jit { .. }, Some(code), Some(pc)) => self.compiled(frame, &code, pc, function, shared),
+            (Where::Jit { .. }, Some(code), Some(pc)) => {
+                self.compiled(frame, handler, &code, pc, function, shared)
+            }
             (Where::Jit { .. } | Where::Unknown, None, Some(_)) => {
                 self.losses.codes += 1;
                 self.push_at(function, Position::NONE, Kind::JavaScript);
             }
-            _ => self.interpreted(frame, function),
+            _ => self.interpreted(frame, handler, function),
         }
     }
 
@@ -187,7 +226,7 @@ impl<M: Memory> Identify<'_, '_, M> {
     }
 
     /// A frame of the interpreter; or, under a builtin, one of compiled code whose pc was not found.
-    fn interpreted(&mut self, frame: &JsFrame, function: FunctionId) {
+    fn interpreted(&mut self, frame: &JsFrame, handler: Option<Handler>, function: FunctionId) {
         let Some(slots) = self.heap.layout.frames.interpreted else {
             return self.push_at(function, Position::NONE, Kind::JavaScript);
         };
@@ -195,7 +234,10 @@ impl<M: Memory> Identify<'_, '_, M> {
         let array = Self::slot(frame, slots.bytecode_array);
         let offset = smi(Self::slot(frame, slots.bytecode_offset))
             .and_then(|offset| u32::try_from(i64::from(offset) - header).ok());
-        match offset {
+        let live = handler
+            .filter(|_| offset.is_some())
+            .and_then(|handler| self.live.offset(&self.heap, self.sizes, &self.moment, &handler, array));
+        match live.or(offset) {
             Some(offset) => {
                 let position = self.places.in_bytecode(&self.heap, function, array, offset);
                 self.push_at(function, position, Kind::Interpreted);
@@ -213,7 +255,15 @@ impl<M: Memory> Identify<'_, '_, M> {
         }
     }
 
-    fn compiled(&mut self, frame: &JsFrame, code: &KnownCode, pc: u64, function: FunctionId, shared: u64) {
+    fn compiled(
+        &mut self,
+        frame: &JsFrame,
+        handler: Option<Handler>,
+        code: &KnownCode,
+        pc: u64,
+        function: FunctionId,
+        shared: u64,
+    ) {
         let offset = pc.saturating_sub(code.code.start) as u32;
         match code.code.kind {
             CodeKind::Maglev | CodeKind::Optimized => self.optimized(code, offset, function, shared),
@@ -228,7 +278,7 @@ impl<M: Memory> Identify<'_, '_, M> {
                 self.push_at(function, Position::NONE, Kind::Baseline);
             }
             CodeKind::RegExp => self.push(RawFrame::RegExp),
-            _ => self.interpreted(frame, function),
+            _ => self.interpreted(frame, handler, function),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod found;
 pub mod functions;
 pub mod identify;
 pub mod lines;
+pub mod live;
 pub mod natives;
 pub mod places;
 pub mod raw;

@@ -8,10 +8,10 @@ use super::raw::{FunctionId, Position};
 use crate::limits::{PLACE_FRAMES, PLACES, POSITION_TABLE_BYTES};
 use crate::memory::Memory;
 use crate::profile::pool::hash;
-use crate::v8::image::BytecodeSizes;
+use crate::v8::bytecode::BytecodeSizes;
 use crate::v8::inlining::{MAX_DEPTH, Place};
 use crate::v8::layout::CodeKind;
-use crate::v8::position::{Entries, SourcePosition, at_or_before, varint};
+use crate::v8::position::{Entries, SourcePosition, at_or_before};
 use crate::v8::{Decode, Heap};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -137,8 +137,8 @@ impl Places {
         let bytecode = sizes.ok_or(Decode::Bound).and_then(|sizes| {
             let length = self.table(heap, known.code.positions)?;
             let bytecodes = self.bytecode(heap, bytecode_array)?;
-            baseline_to_bytecode(&self.table[..length], &self.bytecodes[..bytecodes], sizes, offset)
-                .ok_or(Decode::Bound)
+            let (table, bytecodes) = (&self.table[..length], &self.bytecodes[..bytecodes]);
+            sizes.of_baseline(table, bytecodes, offset).ok_or(Decode::Bound)
         });
         let position = bytecode
             .map_or(Position::NONE, |bytecode| self.in_bytecode(heap, function, bytecode_array, bytecode));
@@ -220,37 +220,4 @@ impl Places {
 /// Whether a tier's code has a position for its own function's inlined calls.
 pub fn has_inlining(kind: CodeKind) -> bool {
     matches!(kind, CodeKind::Maglev | CodeKind::Optimized)
-}
-
-/// The bytecode offset of the bytecode whose baseline code contains `offset`. The table holds the
-/// machine code's length of the prologue and then of each bytecode, as varints.
-fn baseline_to_bytecode(
-    mut table: &[u8],
-    bytecodes: &[u8],
-    sizes: BytecodeSizes<'_>,
-    offset: u32,
-) -> Option<u32> {
-    const WIDE: [u8; 2] = [0, 2];
-    const EXTRA_WIDE: [u8; 2] = [1, 3];
-    let mut end = varint(&mut table)?;
-    let mut at = 0usize;
-    if u64::from(offset) < end {
-        return Some(0);
-    }
-    loop {
-        let opcode = *bytecodes.get(at)?;
-        let length = varint(&mut table)?;
-        end = end.checked_add(length)?;
-        if u64::from(offset) < end {
-            return u32::try_from(at).ok();
-        }
-        let (prefix, scale) = match opcode {
-            opcode if WIDE.contains(&opcode) => (1, 1),
-            opcode if EXTRA_WIDE.contains(&opcode) => (1, 2),
-            _ => (0, 0),
-        };
-        let opcode = *bytecodes.get(at + prefix)?;
-        let size = sizes.size(opcode, scale).filter(|size| *size > 0)?;
-        at = at.checked_add(prefix + size as usize)?;
-    }
 }

@@ -5,6 +5,7 @@ use super::found::Found;
 use super::functions::Functions;
 use super::identify::{Identify, Losses};
 use super::lines::Lines;
+use super::live::{Live, Moment};
 use super::natives::Natives;
 use super::places::Places;
 use super::raw::{FunctionId, RawFrame};
@@ -91,6 +92,7 @@ pub struct Sampler<'a> {
     pub(super) functions: Functions,
     codes: Codes,
     pub(super) places: Places,
+    live: Live,
     pub(super) lines: Lines,
     pub(super) losses: Losses,
     pub(super) recorder: Recorder<RawFrame>,
@@ -118,6 +120,7 @@ impl<'a> Sampler<'a> {
             functions: Functions::default(),
             codes: Codes::default(),
             places: Places::default(),
+            live: Live::default(),
             lines: Lines::default(),
             losses: Losses::default(),
             recorder: Recorder::new(RawFrame::Elided),
@@ -236,6 +239,12 @@ impl<'a> Sampler<'a> {
             functions: &mut self.functions,
             codes: &mut self.codes,
             places: &mut self.places,
+            live: &mut self.live,
+            moment: Moment {
+                arch: self.arch,
+                registers,
+                stack: StackCopy { base: sp, bytes: &self.stack[..got] },
+            },
             losses: &mut self.losses,
             out: &mut self.frames,
         }

@@ -5,7 +5,7 @@
 //! other frame is told by words on the stack.
 
 use super::codes::{Codes, KnownCode};
-use super::found::{Found, JsFrame, Where};
+use super::found::{Found, JsFrame, StubFrame, Where};
 use super::functions::Functions;
 use super::natives::Natives;
 use crate::arch::{Arch, Edge, Registers, x86_64};
@@ -263,10 +263,11 @@ impl<M: Memory> Walk<'_, '_, M> {
         let (Some(context), Some(function)) = (slot(-8), slot(-16)) else { return Next::End };
         match self.marker(context, function) {
             Some(frame_type) => {
-                match at {
-                    Where::Builtin(builtin) if !under_builtin => self.out.push(Found::Builtin(builtin)),
-                    _ => self.out.push(Found::Typed(frame_type)),
-                }
+                self.out.push(match (frame_type, at, pc) {
+                    (FrameType::Stub, _, Some(pc)) if !under_builtin => Found::Stub(StubFrame { fp, at, pc }),
+                    (_, Where::Builtin(builtin), _) if !under_builtin => Found::Builtin(builtin),
+                    _ => Found::Typed(frame_type),
+                });
                 if frame_type == FrameType::Entry {
                     cursor.walked.has_javascript = true;
                     return self.enter_native(cursor, fp);

@@ -1,6 +1,7 @@
 //! The object file that holds V8: the executable, or libnode.so.
 
 use super::builtins::Builtins;
+use super::bytecode::BytecodeSizes;
 use super::isolate::IsolateAccess;
 use super::layout::{Layout, Unsupported};
 use super::version::Version;
@@ -21,25 +22,6 @@ pub struct Image<'a> {
     pub isolate: IsolateAccess,
     /// Sizes of bytecodes with their operands, one row for each operand scale: `kBytecodeSizes`.
     pub bytecode_sizes: Option<BytecodeSizes<'a>>,
-}
-
-/// V8's table of bytecode sizes: rows for operand scales 1, 2 and 4.
-#[derive(Clone, Copy, Debug)]
-pub struct BytecodeSizes<'a> {
-    bytes: &'a [u8],
-    width: usize,
-}
-
-impl BytecodeSizes<'_> {
-    /// Bytes of an opcode and its operands at an operand scale of `1 << scale`.
-    pub fn size(&self, opcode: u8, scale: usize) -> Option<u32> {
-        let row = self.bytes.len() / 3 / self.width;
-        let at = (scale.min(2) * row + usize::from(opcode)) * self.width;
-        if usize::from(opcode) >= row {
-            return None;
-        }
-        self.bytes.get(at).copied().map(u32::from)
-    }
 }
 
 /// V8's version in an object file; `None` if it does not hold V8.
@@ -83,8 +65,7 @@ impl<'a> Image<'a> {
         let [sizes] = elf.find(&[b"_ZN2v88internal11interpreter9Bytecodes14kBytecodeSizesE"]);
         let bytecode_sizes = sizes.and_then(|symbol| {
             let bytes = elf.bytes_at(symbol.value, symbol.size)?;
-            // Bytes since 9.0, ints before.
-            Some(BytecodeSizes { bytes, width: if version.since(9, 0) { 1 } else { 4 } })
+            Some(BytecodeSizes::new(bytes, layout.bytecode))
         });
         Some(Ok(Image { layout, builtins, isolate, bytecode_sizes }))
     }

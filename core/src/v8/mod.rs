@@ -1,7 +1,9 @@
 //! V8's heap as a reader from outside finds it.
 
 pub mod builtins;
+pub mod bytecode;
 pub mod code;
+pub mod dispatch;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod function;

@@ -18,6 +18,8 @@ pub const RBP: usize = 6;
 pub const RSP: usize = 7;
 /// r8; r9 to r15 follow.
 pub const R8: usize = 8;
+/// r9: the offset of the instruction, at the start of an interpreter's handler.
+pub const R9: usize = 9;
 /// r13: V8's root register.
 pub const R13: usize = 13;
 /// r15: V8's dispatch table in the interpreter.

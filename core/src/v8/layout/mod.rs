@@ -14,7 +14,7 @@ pub use frames::{FrameLayout, FrameType, InterpretedSlots, MarkerForm};
 pub use objects::{
     FunctionLayout, ScopeInfoLayout, ScriptLayout, SharedLayout, StartPosition, StringLayout, Types,
 };
-pub use positions::{PositionForm, PositionLayout};
+pub use positions::{BytecodeForm, PositionForm, PositionLayout};
 
 use super::version::Version;
 use core::fmt;
@@ -82,6 +82,8 @@ pub struct Layout {
     pub deopt: DeoptLayout,
     /// Source position tables and bytecode arrays.
     pub positions: PositionLayout,
+    /// Bytecode.
+    pub bytecode: BytecodeForm,
     /// Stack frames.
     pub frames: FrameLayout,
 }
@@ -104,6 +106,7 @@ impl Layout {
             code: CodeLayout::of(version, constants).ok_or(unknown)?,
             deopt: DeoptLayout::of(version, constants).ok_or(unknown)?,
             positions: PositionLayout::of(version, constants).ok_or(unknown)?,
+            bytecode: BytecodeForm::of(version),
             frames: FrameLayout::of(version, constants).ok_or(unknown)?,
         })
     }

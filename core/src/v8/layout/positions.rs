@@ -12,6 +12,39 @@ pub enum PositionForm {
     FlagBits,
 }
 
+/// How instructions of bytecode, and V8's table of their sizes, are written
+/// (`src/interpreter/bytecodes.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BytecodeForm {
+    /// Bytes of one size in the table.
+    pub width: u8,
+    /// The table has the three sizes of an opcode side by side; else all opcodes' of a scale.
+    pub by_opcode: bool,
+    /// Opcodes 2 and 3 widen operands as 0 and 1 do: those of a debugger's break.
+    pub has_debug_prefixes: bool,
+}
+
+impl BytecodeForm {
+    pub(super) fn of(version: Version) -> BytecodeForm {
+        BytecodeForm {
+            width: if version.since(9, 0) { 1 } else { 4 },
+            by_opcode: !version.since(6, 2),
+            has_debug_prefixes: version.since(6, 8),
+        }
+    }
+
+    /// The operand scale of what follows an opcode, as a power of two: 0 where it is no prefix.
+    pub const fn scale_after(self, opcode: u8) -> u8 {
+        match opcode {
+            0 => 1,
+            1 => 2,
+            2 if self.has_debug_prefixes => 1,
+            3 if self.has_debug_prefixes => 2,
+            _ => 0,
+        }
+    }
+}
+
 /// Positions of one V8.
 #[derive(Clone, Copy, Debug)]
 pub struct PositionLayout {
