@@ -11,7 +11,6 @@ mod gzip;
 mod json;
 mod label;
 mod pprof;
-mod sha256;
 mod speedscope;
 mod stacks;
 mod text;
@@ -20,6 +19,9 @@ mod tree;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+#[path = "../build/sha256.rs"]
+mod sha256;
 #[cfg(test)]
 mod testing;
 

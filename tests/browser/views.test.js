@@ -138,12 +138,27 @@ test("a kind that is switched off gives its time to its callers", async () => {
   await page.close();
 });
 
+test("JavaScript only leaves out every other kind", async () => {
+  const page = await open("server.html");
+  await page.click(".only");
+  await page.shows(0.4, 1, "interpreted");
+  await page.shows(0.2, 3, "optimized");
+  near(await page.pixel(0.9, 1), [0, 0, 0], "the worker ran none");
+  await page.view("table");
+  const names = (await page.rows()).map((cells) => cells[1]);
+  assert.ok(names.length > 4 && names.every((kind) => kind.startsWith("JavaScript")), `${names}`);
+  await page.press("Escape");
+  await page.click(".only");
+  await page.shows(0.4, 1, "native");
+  await page.close();
+});
+
 test("the legend names every kind with its colour and share", async () => {
   const page = await open("server.html");
   assert.deepEqual(await page.texts("#legend button"), [
-    "JS interpreted 3.0 %", "JS baseline 12.1 %", "JS Maglev 0 %", "JS optimized 21.2 %", "JS inlined 6.1 %",
+    "JS interpreted 3.0 %", "JS baseline 12.1 %", "JS Maglev", "JS optimized 21.2 %", "JS inlined 6.1 %",
     "Builtin 8.1 %", "RegExp 2.0 %", "Wasm 12.1 %", "Native 7.1 %", "V8 runtime 4.0 %", "GC 8.1 %", "Compiler 8.1 %",
-    "libc 8.1 %",
+    "libc 8.1 %", "JavaScript only",
   ]);
   await page.close();
 });

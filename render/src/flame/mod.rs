@@ -1,8 +1,9 @@
 //! The HTML page: one file, no network, all its code and data inside.
 //!
-//! The template with its style and scripts stands in `page/`; here its places are filled in while
-//! it is written. Names from the target are data, never markup: they stand in script elements of a
-//! type that no browser runs, and the page's policy lets only its own script run, by its hash.
+//! The template with its style and scripts stands in `page/` and is put together at build; here its
+//! places are filled in while it is written. Names from the target are data, never markup: they
+//! stand in script elements of a type that no browser runs, and the page's policy lets only its own
+//! script run, by its hash.
 
 mod diff;
 mod encode;
@@ -12,34 +13,15 @@ pub use diff::{DiffError, diff};
 
 use crate::label::Style;
 use crate::tree::{Labels, Shown, merge};
-use crate::{Source, View, json, sha256};
+use crate::{Source, View, json};
 use encode::{Data, Encoder, Function, Interner, KINDS, PageFrame, kind_number};
 use flame_core::profile::{CallTree, FrameId, NodeId, Profile};
+use miniz_oxide::inflate::decompress_to_vec;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-const TEMPLATE: &str = include_str!("../page/page.html");
-const STYLE: &str = include_str!("../page/style.css");
-const SCRIPT: [&str; 18] = [
-    include_str!("../page/dom.js"),
-    include_str!("../page/decode.js"),
-    include_str!("../page/names.js"),
-    include_str!("../page/shown.js"),
-    include_str!("../page/models.js"),
-    include_str!("../page/colors.js"),
-    include_str!("../page/tip.js"),
-    include_str!("../page/graph.js"),
-    include_str!("../page/table.js"),
-    include_str!("../page/timeline.js"),
-    include_str!("../page/details.js"),
-    include_str!("../page/search.js"),
-    include_str!("../page/state.js"),
-    include_str!("../page/svg.js"),
-    include_str!("../page/head.js"),
-    include_str!("../page/main.js"),
-    include_str!("../page/controls.js"),
-    include_str!("../page/start.js"),
-];
+/// The page without its data, compressed by `build/main.rs`.
+const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.deflate"));
 
 /// Writes the page of a profile, with the lines of those `sources` that were hot.
 pub fn write(profile: &Profile, view: &View, sources: &[Source], out: &mut dyn Write) -> io::Result<()> {
@@ -69,31 +51,19 @@ fn template(
     out: &mut dyn Write,
     mut fill: impl FnMut(&str, &mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let script = compact(&SCRIPT);
-    let script = format!("\"use strict\";(() => {{\n{script}}})();");
-    let style = compact(&[STYLE]);
-    let mut rest = TEMPLATE;
+    let page = decompress_to_vec(PAGE).map_err(|_| io::Error::other("the page's template is damaged"))?;
+    let page = String::from_utf8(page).map_err(io::Error::other)?;
+    let mut rest = page.as_str();
     while let Some((before, after)) = rest.split_once("{{") {
         out.write_all(before.as_bytes())?;
         let Some((place, after)) = after.split_once("}}") else { break };
         match place {
             "TITLE" => text(out, title)?,
-            "STYLE" => out.write_all(style.as_bytes())?,
-            "STYLE_HASH" => out.write_all(sha256::base64(style.as_bytes()).as_bytes())?,
-            "SCRIPT" => out.write_all(script.as_bytes())?,
-            "SCRIPT_HASH" => out.write_all(sha256::base64(script.as_bytes()).as_bytes())?,
             place => fill(place, out)?,
         }
         rest = after;
     }
     out.write_all(rest.as_bytes())
-}
-
-/// Source without its indentation and comment lines: a third of its bytes.
-fn compact(sources: &[&str]) -> String {
-    let lines = sources.iter().flat_map(|source| source.lines()).map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with("/*"));
-    lines.fold(String::new(), |text, line| text + line + "\n")
 }
 
 /// Text of an element.

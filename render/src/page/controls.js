@@ -18,7 +18,8 @@ function tableColumns(app) {
       swatch.style.background = palette.kind(meta.kinds[stats.kind[item]]);
       cell.title = items.label(item);
       const short = app.state.view === "sandwich";
-      const place = make("span", { className: "dim" }, ...marked(short ? items.shortPlace(item) : items.place(item), pattern));
+      const text = short ? items.shortPlace(item) : items.isJavaScript(item) ? items.place(item) : items.objectName(item);
+      const place = make("span", { className: "dim" }, ...marked(text, pattern));
       cell.append(swatch, make("span", {}, ...marked(items.name(item), pattern)), place);
     },
   };
@@ -145,12 +146,13 @@ Object.assign(App.prototype, {
       sums[kind] += own[node];
       present[kind] = 1;
     }
-    return meta.kinds.map((name, kind) => {
+    const others = meta.kinds.filter((name, kind) => present[kind] && !JAVASCRIPT.has(name));
+    const chips = meta.kinds.map((name, kind) => {
       if (!present[kind]) return null;
       const off = state.off.includes(name);
       const swatch = make("i", { className: "swatch" });
       swatch.style.background = palette.kind(name);
-      const share = make("span", { className: "dim", textContent: formatShare(sums[kind], this.whole) });
+      const share = make("span", { className: "dim", textContent: sums[kind] ? formatShare(sums[kind], this.whole) : "" });
       const button = make(
         "button",
         {
@@ -167,6 +169,24 @@ Object.assign(App.prototype, {
       });
       return button;
     }).filter(Boolean);
+    return others.length && others.length < chips.length ? [...chips, this.onlyJavaScript(others)] : chips;
+  },
+
+  // One switch for all kinds that are not JavaScript.
+  onlyJavaScript(others) {
+    const on = others.every((name) => this.state.off.includes(name));
+    const button = make("button", {
+      className: "chip only",
+      textContent: "JavaScript only",
+      title: "Leave out all frames that are not JavaScript, as --native off does",
+    });
+    button.setAttribute("aria-pressed", String(on));
+    button.addEventListener("click", () => {
+      const off = this.state.off.filter((name) => !others.includes(name));
+      this.change({ off: on ? off : [...off, ...others] });
+      byId("legend").querySelector(".only")?.focus();
+    });
+    return button;
   },
 
   packageLegend() {

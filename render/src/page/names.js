@@ -102,6 +102,11 @@ class Items {
     return this.isJavaScript(item) ? place.slice(place.lastIndexOf("/") + 1) : "";
   }
 
+  objectName(item) {
+    const file = this.file(item);
+    return file.slice(file.lastIndexOf("/") + 1);
+  }
+
   // The package that its code belongs to.
   packageName(item) {
     if (item < 0) return "";
