@@ -191,7 +191,8 @@ fn line_columns(functions: &Functions, lines: &Lines, frames: &[RawFrame]) -> Pl
                 before += 1;
                 start = end.saturating_add(1);
             }
-            let line = i64::from(before) + 1 + i64::from(info.line_offset);
+            // V8 7.x counts the body of `new Function` from line 1, so its head lies before that.
+            let line = (i64::from(before) + 1 + i64::from(info.line_offset)).max(1);
             let first_column = if before == 0 { i64::from(info.column_offset) } else { 0 };
             let column = i64::from(offset - start.min(*offset)) + 1 + first_column;
             places.insert(

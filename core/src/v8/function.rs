@@ -82,10 +82,7 @@ impl<M: Memory> Heap<'_, M> {
     pub fn shared_info_from(&self, bytes: &[u8]) -> SharedInfo {
         let layout = &self.layout.shared;
         let start = match layout.start {
-            StartPosition::Packed { at, doubled } => {
-                let packed = half(bytes, at) >> u32::from(doubled);
-                Some(packed >> 2)
-            }
+            StartPosition::Packed { at } => Some(half(bytes, at) >> 2),
             StartPosition::ScopeInfo => None,
         };
         let numbers = match start {

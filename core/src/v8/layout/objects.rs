@@ -132,8 +132,6 @@ pub enum StartPosition {
     Packed {
         /// Its offset.
         at: u16,
-        /// V8 5.6 to 5.8 on 64 bits keep it as half of a Smi: shifted left by one more bit.
-        doubled: bool,
     },
     /// In the ScopeInfo.
     ScopeInfo,
@@ -182,14 +180,14 @@ impl SharedLayout {
         ];
         const CODE: Since<Option<u16>> = &[((3, 11), Some(16)), ((5, 5), Some(8)), ((6, 2), None)];
         const START: Since<StartPosition> = &[
-            ((3, 11), StartPosition::Packed { at: 124, doubled: false }),
-            ((3, 14), StartPosition::Packed { at: 132, doubled: false }),
-            ((3, 28), StartPosition::Packed { at: 116, doubled: false }),
-            ((5, 5), StartPosition::Packed { at: 124, doubled: false }),
-            ((5, 8), StartPosition::Packed { at: 132, doubled: true }),
-            ((6, 2), StartPosition::Packed { at: 120, doubled: false }),
-            ((6, 6), StartPosition::Packed { at: 104, doubled: false }),
-            ((6, 8), StartPosition::Packed { at: 72, doubled: false }),
+            ((3, 11), StartPosition::Packed { at: 124 }),
+            ((3, 14), StartPosition::Packed { at: 132 }),
+            ((3, 28), StartPosition::Packed { at: 116 }),
+            ((5, 5), StartPosition::Packed { at: 124 }),
+            ((5, 8), StartPosition::Packed { at: 132 }),
+            ((6, 2), StartPosition::Packed { at: 120 }),
+            ((6, 6), StartPosition::Packed { at: 104 }),
+            ((6, 8), StartPosition::Packed { at: 72 }),
             ((7, 0), StartPosition::ScopeInfo),
         ];
         let pick =
@@ -222,17 +220,17 @@ impl SharedLayout {
             offset(symbol).or(at(INFERRED, version)?)
         });
         let start = match at(START, version)? {
-            StartPosition::Packed { at, doubled } => {
+            StartPosition::Packed { at } => {
                 let symbol = constants.any(&[
                     "class_SharedFunctionInfo__start_position_and_type__SMI",
                     "class_SharedFunctionInfo__start_position_and_type__int",
                 ]);
-                StartPosition::Packed { at: offset(symbol).unwrap_or(at), doubled }
+                StartPosition::Packed { at: offset(symbol).unwrap_or(at) }
             }
             in_scope_info => in_scope_info,
         };
         let after_start = match start {
-            StartPosition::Packed { at, .. } => at + 4,
+            StartPosition::Packed { at } => at + 4,
             // Lengths, flags and the function's literal id follow the pointers.
             StartPosition::ScopeInfo => script + 24,
         };
@@ -322,8 +320,9 @@ impl ScriptLayout {
             ((7, 0), Some(104)),
             ((11, 3), Some(112)),
         ];
+        // 3.11 and 3.14 have a compilation type of its own, 1 for eval.
         const FLAGS: Since<Option<u16>> = &[
-            ((3, 11), None),
+            ((3, 11), Some(72)),
             ((3, 28), Some(96)),
             ((4, 5), Some(104)),
             ((7, 0), Some(96)),
