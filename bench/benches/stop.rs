@@ -1,7 +1,7 @@
 //! The cost of one stop: unwinding and naming a recorded stack, and a whole stop of a live process
 //! beside one of the bare sampler.
 
-use bench::live::Live;
+use bench::live::{Live, OTHER_THREAD, THREAD};
 use bench::pair::Pair;
 use bench::recording::{Recording, WARM};
 use bench::stop::{Took, Tracer};
@@ -24,30 +24,38 @@ fn recorded(c: &mut Criterion) {
     for frames in FRAMES {
         let live = deep(frames);
         let recording = Recording::of(&live);
+        // It would only take CPU time from what is measured.
+        let seen = live.end();
         let Recording { registers, memory, .. } = &recording;
-        let mut sampler = live.sampler();
-        for _ in 0..WARM {
-            sampler.held(0, registers, memory);
-            sampler.released(0, 0, memory);
-        }
+        let mut sampler = seen.sampler();
+        let mut stop = |sampler: &mut Sampler<'static>, thread| {
+            sampler.held(thread, registers, memory);
+            sampler.released(thread, 0, memory);
+        };
+        (0..WARM).for_each(|_| stop(&mut sampler, THREAD));
         assert_eq!(sampler.last(), recording.frames, "the recording shows what the process did");
         let label = format!("{frames} ({} in all)", recording.frames.len());
         group.throughput(Throughput::Elements(recording.frames.len() as u64));
-        group.bench_function(BenchmarkId::new("held", &label), |b| {
-            b.iter(|| sampler.held(0, registers, memory));
+        group.bench_function(BenchmarkId::new("held, as it stood", &label), |b| {
+            b.iter(|| sampler.held(THREAD, registers, memory));
         });
-        group.bench_function(BenchmarkId::new("held and released", &label), |b| {
-            b.iter(|| {
-                sampler.held(0, registers, memory);
-                sampler.released(0, 0, memory);
-            });
+        group.bench_function(BenchmarkId::new("held and released, as it stood", &label), |b| {
+            b.iter(|| stop(&mut sampler, THREAD));
         });
-        group.bench_function(BenchmarkId::new("first held", &label), |b| {
+        (0..WARM).for_each(|_| stop(&mut sampler, OTHER_THREAD));
+        group.bench_function(BenchmarkId::new("held, all changed", &label), |b| {
+            b.iter(|| sampler.held(THREAD, registers, memory));
+        });
+        group.bench_function(BenchmarkId::new("held and released, all changed", &label), |b| {
+            let mut turn = [THREAD, OTHER_THREAD].into_iter().cycle();
+            b.iter(|| stop(&mut sampler, turn.next().unwrap_or(THREAD)));
+        });
+        group.bench_function(BenchmarkId::new("held, nothing known", &label), |b| {
             let held = |mut sampler: Sampler<'static>| {
-                sampler.held(0, registers, memory);
+                sampler.held(THREAD, registers, memory);
                 sampler
             };
-            b.iter_batched(|| live.sampler(), held, BatchSize::PerIteration);
+            b.iter_batched(|| seen.sampler(), held, BatchSize::PerIteration);
         });
     }
     group.finish();
@@ -69,10 +77,10 @@ fn live(c: &mut Criterion) {
             std::thread::sleep(BETWEEN);
             let before = memory.calls();
             let flame = tracer.stop(|registers| {
-                sampler.held(0, registers, &memory);
+                sampler.held(THREAD, registers, &memory);
             });
             calls.push(memory.calls() - before);
-            sampler.released(0, 0, &memory);
+            sampler.released(THREAD, 0, &memory);
             whole.reference.push(bare.whole);
             whole.subject.push(flame.whole);
             held.reference.push(bare.held);

@@ -15,9 +15,21 @@ use tests::version::Version;
 /// The Node version that is sampled where a bench is not about versions.
 pub const NODE: Version = Version::new(24, 21, 0);
 
+/// The first thread's number in a sampler.
+pub const THREAD: usize = 0;
+
+/// Another number for it: a stop by this one has the sampler forget the last stop by the first.
+pub const OTHER_THREAD: usize = flame_core::limits::RECALLED_THREADS;
+
 /// A running Node program. Killed when it is dropped.
 pub struct Live {
     node: Target,
+    seen: Seen,
+}
+
+/// What a sampler needs to know of a Node process, which may be gone by now.
+pub struct Seen {
+    maps_text: Vec<u8>,
     maps: Maps,
     objects: Vec<Option<Elf<'static>>>,
     v8: ModuleId,
@@ -25,12 +37,12 @@ pub struct Live {
 }
 
 impl Live {
-    /// Starts a program of `bench/programs` and waits until it says READY.
+    /// Starts a program, of `bench/programs` if it is a plain name, and waits until it says READY.
     ///
     /// # Panics
     /// When it cannot be started, or cannot be sampled.
-    pub fn start(program: &str, arguments: &[String]) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(program);
+    pub fn start(program: impl AsRef<Path>, arguments: &[String]) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(program.as_ref());
         let mut command = Command::new(tests::nodes::node(NODE));
         let node = Target::ready(command.arg(path).args(arguments)).expect("the program says READY");
         let process = Process::open(node.pid()).expect("the process is there");
@@ -49,7 +61,7 @@ impl Live {
         let v8 = ModuleId(v8.expect("one of its files holds V8") as u16);
         let elf = objects[usize::from(v8.0)].expect("it was opened");
         let image = Image::of(&elf).expect("it holds V8").expect("a V8 that is known");
-        Live { node, maps, objects, v8, image }
+        Live { node, seen: Seen { maps_text: text, maps, objects, v8, image } }
     }
 
     /// Its process id.
@@ -62,14 +74,33 @@ impl Live {
         ProcessMemory::new(self.pid())
     }
 
-    /// A sampler that has seen nothing of it, for its first thread alone.
+    /// Its mappings, as the kernel wrote them.
+    pub fn maps_text(&self) -> &[u8] {
+        &self.seen.maps_text
+    }
+
+    /// A sampler that has seen nothing of it yet.
+    pub fn sampler(&self) -> Sampler<'static> {
+        self.seen.sampler()
+    }
+
+    /// Ends it.
+    pub fn end(self) -> Seen {
+        self.seen
+    }
+}
+
+impl Seen {
+    /// A sampler that has seen nothing of the process yet, with two numbers for its first thread.
     pub fn sampler(&self) -> Sampler<'static> {
         let elf = self.objects[usize::from(self.v8.0)].expect("it was opened");
         let mut sampler = Sampler::new(&elf, self.image.clone(), self.maps.clone(), self.v8);
         for (number, elf) in (0..).zip(&self.objects) {
             sampler.module(ModuleId(number), *elf);
         }
-        sampler.thread(0, Thread { tid: self.pid(), name: "main".into() }, true);
+        for number in [THREAD, OTHER_THREAD] {
+            sampler.thread(number, Thread { tid: 1, name: "main".into() }, true);
+        }
         sampler
     }
 }

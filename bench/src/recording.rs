@@ -1,6 +1,6 @@
 //! A stopped thread as a recording: its registers, and the pages that sampling it reads.
 
-use crate::live::Live;
+use crate::live::{Live, THREAD};
 use crate::stop::Tracer;
 use flame_core::arch::Registers;
 use flame_core::memory::{Fault, Memory, Recorded};
@@ -37,8 +37,8 @@ impl Recording {
             let memory = Pages { memory: &live_memory, seen: RefCell::default() };
             let mut sampler = live.sampler();
             for _ in 0..WARM {
-                sampler.held(0, registers, &memory);
-                sampler.released(0, 0, &memory);
+                sampler.held(THREAD, registers, &memory);
+                sampler.released(THREAD, 0, &memory);
             }
             let mut recorded = Recorded::new();
             for (page, bytes) in memory.seen.into_inner() {

@@ -123,5 +123,15 @@ pub const DEMANGLE_WRITES: u32 = 1 << 17;
 /// Objects of one kind whose identity one stop believed and that are compared afterwards.
 pub const WITNESSES: usize = 1 << 11;
 
+/// Threads whose last stop is kept, so that the next one looks only at what changed. Sixty-four busy
+/// threads would take turns in them and gain nothing, nor lose.
+pub const RECALLED_THREADS: usize = 8;
+
+/// Bytes of stack that are kept of such a stop, and frames: deeper stacks are walked whole each time.
+pub const RECALLED_BYTES: usize = 256 << 10;
+
+/// Frames kept of such a stop.
+pub const RECALLED_FRAMES: usize = 4096;
+
 /// Places in compiled code of which it is known whether the frame stands there.
 pub const CODE_EDGES: usize = 1 << 12;

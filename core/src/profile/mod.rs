@@ -69,11 +69,27 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
         activity: Activity,
         stack: impl IntoIterator<Item = K>,
     ) -> NodeId {
-        let mut node = NodeId::ROOT;
+        self.record_below(NodeId::ROOT, at_us, thread, activity, stack, |_| ())
+    }
+
+    /// The same for a stack whose outer frames lead to `node`: the frames below them, outermost first.
+    /// `passed` is given the node of each frame that fitted.
+    pub fn record_below(
+        &mut self,
+        mut node: NodeId,
+        at_us: u64,
+        thread: ThreadId,
+        activity: Activity,
+        stack: impl IntoIterator<Item = K>,
+        mut passed: impl FnMut(NodeId),
+    ) -> NodeId {
         for raw in stack {
             let child = self.frames.intern(raw).and_then(|frame| self.tree.child(node, FrameId(frame)));
             match child {
-                Ok(child) => node = child,
+                Ok(child) => {
+                    passed(child);
+                    node = child;
+                }
                 Err(Full) => {
                     self.cut += 1;
                     let elided = self.frames.intern(self.elided).map(FrameId);

@@ -273,6 +273,32 @@ impl Functions {
         Ok(id)
     }
 
+    /// Has [`verify`](Self::verify) compare the function of a frame that this stop recalled, if it is one
+    /// that is known and stays where it is.
+    pub fn vouch(&mut self, function: u64) {
+        let known = self.by_function[slot_of(function)].as_mut();
+        let Some(known) = known.filter(|known| known.function == function && known.used != self.stop) else {
+            return;
+        };
+        if known.steady < STEADY {
+            // Its frame was the same for one stop more.
+            known.steady += 1;
+            known.used = self.stop;
+            return;
+        }
+        if self.witnesses.len() + 2 > WITNESSES {
+            return;
+        }
+        known.used = self.stop;
+        let shared = known.shared;
+        self.witnesses.push(Witness::Function(slot_of(function) as u32));
+        let known = self.by_shared[slot_of(shared)].as_mut();
+        if let Some(known) = known.filter(|known| known.shared == shared && known.used != self.stop) {
+            known.used = self.stop;
+            self.witnesses.push(Witness::Shared(slot_of(shared) as u32));
+        }
+    }
+
     /// Compares what this stop believed with the target, whose thread may run again. Calls `broken` for
     /// each function that can no longer be vouched for.
     pub fn verify<M: Memory>(&mut self, heap: &Heap<'_, M>, mut broken: impl FnMut(FunctionId)) {

@@ -6,6 +6,7 @@ use super::functions::Functions;
 use super::live::{Handler, Live, Moment};
 use super::places::Places;
 use super::raw::{FunctionId, Position, RawFrame};
+use super::recall::Mark;
 use crate::limits::STACK_FRAMES;
 use crate::memory::Memory;
 use crate::profile::Kind;
@@ -56,15 +57,20 @@ pub struct Identify<'w, 'a, M> {
 }
 
 impl<M: Memory> Identify<'_, '_, M> {
-    /// Identifies frames, leaf first.
-    pub fn all(&mut self, found: &[Found]) {
+    /// Identifies frames, leaf first. Marks among the found frames become marks among those that came of
+    /// them.
+    pub fn all(&mut self, found: &[Found], marks: &mut [Mark]) {
         let functions = found.iter().filter_map(|found| match found {
             Found::Js(frame) => Some(frame.function),
             _ => None,
         });
         self.functions.prepare(&self.heap, functions);
         let handler = self.handler(found);
+        let mut marks = marks.iter_mut().peekable();
         for (at, found) in found.iter().enumerate() {
+            while let Some(mark) = marks.next_if(|mark| mark.frames as usize == at) {
+                mark.frames = self.out.len() as u32;
+            }
             match *found {
                 Found::Native(place) => self.push(RawFrame::Native(place)),
                 Found::Nowhere(pc) => self.push(RawFrame::Nowhere(pc)),

@@ -14,6 +14,7 @@ pub mod live;
 pub mod natives;
 pub mod places;
 pub mod raw;
+pub mod recall;
 pub mod resolve;
 pub mod sampler;
 #[cfg(test)]

@@ -9,13 +9,14 @@ use super::live::{Live, Moment};
 use super::natives::Natives;
 use super::places::Places;
 use super::raw::{FunctionId, RawFrame};
+use super::recall::{Mark, Recall};
 use super::walk::{Walk, Walked};
 use crate::arch::{Arch, Registers};
 use crate::elf::Elf;
-use crate::limits::{STACK_BYTES, STACK_FRAMES, THREADS};
+use crate::limits::{RECALLED_FRAMES, STACK_BYTES, STACK_FRAMES, THREADS};
 use crate::maps::{Maps, ModuleId};
 use crate::memory::{Memory, Span};
-use crate::profile::{Activity, Recorder, Thread, ThreadId};
+use crate::profile::{Activity, NodeId, Recorder, Thread, ThreadId};
 use crate::unwind::StackCopy;
 use crate::v8::Heap;
 use crate::v8::image::Image;
@@ -100,7 +101,16 @@ pub struct Sampler<'a> {
     stack: Vec<u8>,
     found: Vec<Found>,
     frames: Vec<RawFrame>,
+    /// Frames of the last stop that were not recalled.
+    fresh: usize,
+    marks: Vec<Mark>,
+    recall: Recall,
+    nodes: Vec<NodeId>,
+    /// Stack of the last stop: where it was copied from, and bytes of it that matter.
+    extent: (u64, usize),
     walked: Walked,
+    /// Nothing of the last stop is unknown.
+    is_clean: bool,
     activity: Activity,
     pub(super) truncated: u64,
     wants_maps: bool,
@@ -128,7 +138,13 @@ impl<'a> Sampler<'a> {
             stack: vec![0; STACK_BYTES + ISOLATE_BYTES],
             found: Vec::with_capacity(STACK_FRAMES + 2),
             frames: Vec::with_capacity(STACK_FRAMES),
+            fresh: 0,
+            marks: Vec::with_capacity(RECALLED_FRAMES),
+            recall: Recall::default(),
+            nodes: Vec::with_capacity(STACK_FRAMES),
+            extent: (0, 0),
             walked: Walked::default(),
+            is_clean: false,
             activity: Activity::Native,
             truncated: 0,
             wants_maps: false,
@@ -138,6 +154,7 @@ impl<'a> Sampler<'a> {
     /// Makes a thread known, by its number in the session. The process' first thread is sampled
     /// whatever it runs, the others once they have run JavaScript.
     pub fn thread(&mut self, index: usize, thread: Thread, is_first: bool) {
+        self.recall.forget(index);
         if let Some(state) = self.threads.get_mut(index) {
             *state = ThreadState { unseen: Some(thread), is_javascript: is_first, ..ThreadState::default() };
         }
@@ -146,6 +163,7 @@ impl<'a> Sampler<'a> {
     /// Takes the file of a module; `None` if it cannot be had.
     pub fn module(&mut self, module: ModuleId, elf: Option<Elf<'a>>) {
         self.natives.add(module, elf);
+        self.recall.clear();
     }
 
     /// The regions known.
@@ -162,6 +180,7 @@ impl<'a> Sampler<'a> {
     pub fn update_maps(&mut self, text: &[u8]) {
         self.maps.update(text, &[]);
         self.natives.moved();
+        self.recall.clear();
         self.wants_maps = false;
     }
 
@@ -173,6 +192,7 @@ impl<'a> Sampler<'a> {
         let memory = &memory;
         self.found.clear();
         self.frames.clear();
+        (self.fresh, self.walked, self.is_clean) = (0, Walked::default(), false);
         self.functions.begin();
         self.codes.begin();
         let Some(state) = self.threads.get_mut(index) else { return Outcome::Lost };
@@ -189,7 +209,9 @@ impl<'a> Sampler<'a> {
         let heap = Heap { memory, layout: &self.image.layout };
         let highest = loop {
             self.found.clear();
+            self.marks.clear();
             let may_grow = got < STACK_BYTES && !self.threads[index].reaches_end(sp, got);
+            let stack = StackCopy { base: sp, bytes: &self.stack[..got] };
             let mut walk = Walk {
                 arch: self.arch,
                 heap,
@@ -199,9 +221,11 @@ impl<'a> Sampler<'a> {
                 codes: &mut self.codes,
                 functions: &mut self.functions,
                 natives: &mut self.natives,
-                stack: StackCopy { base: sp, bytes: &self.stack[..got] },
+                past: self.recall.past(index, &stack),
+                stack,
                 may_grow,
                 c_entry_fp: isolate.c_entry_fp,
+                marks: &mut self.marks,
                 out: &mut self.found,
             };
             let (walked, highest) = walk.walk(registers);
@@ -218,6 +242,7 @@ impl<'a> Sampler<'a> {
             got += read;
         };
         let used = usize::try_from(highest.saturating_sub(sp)).unwrap_or(usize::MAX);
+        self.extent = (sp, used.min(got));
         let state = &mut self.threads[index];
         // Grows at once, shrinks slowly: the next stack is most often like one of the last.
         state.stack_bytes = used.saturating_add(1024).max(state.stack_bytes - state.stack_bytes / 16);
@@ -232,6 +257,7 @@ impl<'a> Sampler<'a> {
             }
             state.is_javascript = true;
         }
+        let losses = self.losses;
         Identify {
             heap,
             builtins: &self.image.builtins,
@@ -248,7 +274,14 @@ impl<'a> Sampler<'a> {
             losses: &mut self.losses,
             out: &mut self.frames,
         }
-        .all(&self.found);
+        .all(&self.found, &mut self.marks);
+        self.is_clean =
+            self.losses == losses && self.walked.is_whole && !self.walked.met_unknown && used <= got;
+        self.fresh = self.frames.len();
+        if let Some(mark) = self.walked.recalled {
+            let room = STACK_FRAMES - self.fresh;
+            self.frames.extend(self.recall.frames(index, mark).iter().rev().take(room));
+        }
         // A short source, as eval's are, may die young; a long one can wait until the thread runs.
         while let Some(unread) = self.functions.next_unread(SHORT_SOURCE) {
             self.lines.read(&heap, unread.id, &unread.script);
@@ -310,6 +343,10 @@ impl<'a> Sampler<'a> {
                 stale += 1;
             }
         };
+        let mut recalled = self.walked.recalled;
+        if let Some(mark) = recalled {
+            self.recall.functions(index, mark).for_each(|function| self.functions.vouch(function));
+        }
         self.functions.verify(&heap, &mut unread);
         self.codes.verify(&heap, |code| code.owner.into_iter().for_each(&mut unread));
         self.losses.stale += stale;
@@ -317,8 +354,21 @@ impl<'a> Sampler<'a> {
         if let Some(unseen) = state.unseen.take() {
             state.id = Some(self.recorder.thread(unseen));
         }
+        if stale > 0 {
+            self.recall.forget(index);
+            (recalled, self.fresh, self.is_clean) = (None, self.frames.len(), false);
+        }
         if let Some(id) = state.id {
-            self.recorder.record(at_us, id, self.activity, self.frames.iter().rev().copied());
+            let outer = recalled.and_then(|mark| self.recall.node(index, mark)).unwrap_or(NodeId::ROOT);
+            let fresh = &self.frames[..self.fresh];
+            let nodes = &mut self.nodes;
+            nodes.clear();
+            let path = fresh.iter().rev().copied();
+            self.recorder.record_below(outer, at_us, id, self.activity, path, |node| nodes.push(node));
+            if self.is_clean {
+                let stack = StackCopy { base: self.extent.0, bytes: &self.stack[..self.extent.1] };
+                self.recall.keep(index, recalled, stack, (fresh, &self.marks), nodes);
+            }
         }
         while let Some(unread) = self.functions.next_unread(u32::MAX) {
             self.lines.read(&heap, unread.id, &unread.script);
@@ -328,6 +378,11 @@ impl<'a> Sampler<'a> {
     /// Samples taken so far.
     pub fn taken(&self) -> u64 {
         self.recorder.taken()
+    }
+
+    /// How many frames of the last stop stood as they did in the thread's stop before.
+    pub fn recalled(&self) -> usize {
+        self.frames.len() - self.fresh.min(self.frames.len())
     }
 
     /// The frames of the last stop, leaf first.

@@ -144,8 +144,9 @@ fn a_stack_is_named_from_the_heap_and_counted() {
     assert_eq!(stacks(&profile), [("root:1 > middle:4 > leaf:8".to_string(), 10)]);
 }
 
-#[test]
-fn a_function_that_another_replaced_between_stops_is_never_named_by_its_old_name() {
+/// Stacks of twenty stops, in the middle of which another function has come to where that of the frame at
+/// `fp` was; and what the report remarks.
+fn replaced(fp: u64) -> (Vec<(String, u64)>, Vec<String>) {
     let (mut heap, registers) = target();
     let file = executable();
     let mut sampler = sampler(&file);
@@ -153,9 +154,8 @@ fn a_function_that_another_replaced_between_stops_is_never_named_by_its_old_name
         sampler.held(0, &registers, &heap.memory);
         sampler.released(0, at, &heap.memory);
     }
-    // A collection moved another function to where `leaf` was.
     let mut slot = [0; 8];
-    crate::memory::Memory::read(&heap.memory, STACK + 0x80 - 16, &mut slot).unwrap();
+    crate::memory::Memory::read(&heap.memory, fp - 16, &mut slot).unwrap();
     let function = u64::from_le_bytes(slot) & !1;
     let (name, empty) = (heap.string("other"), heap.string(""));
     let scope = heap.scope_info(&[], name, empty, 71, 75);
@@ -166,11 +166,26 @@ fn a_function_that_another_replaced_between_stops_is_never_named_by_its_old_name
         sampler.released(0, at, &heap.memory);
     }
     let profile = sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
-    let stacks = stacks(&profile);
+    (stacks(&profile), profile.receipt.remarks)
+}
+
+#[test]
+fn a_function_that_another_replaced_between_stops_is_never_named_by_its_old_name() {
+    let (stacks, remarks) = replaced(STACK + 0x80);
     let count =
         |leaf: &str| stacks.iter().filter(|stack| stack.0.ends_with(leaf)).map(|stack| stack.1).sum::<u64>();
     assert_eq!((count("leaf:8"), count("other:0"), count(":0")), (10, 9, 10), "{stacks:?}");
-    assert!(profile.receipt.remarks.iter().any(|remark| remark.contains("moved")), "{:?}", profile.receipt);
+    assert!(remarks.iter().any(|remark| remark.contains("moved")), "{remarks:?}");
+}
+
+#[test]
+fn nor_is_one_whose_frame_stands_as_it_did() {
+    let (stacks, remarks) = replaced(STACK + 0x180);
+    let count =
+        |stack: &str| stacks.iter().filter(|known| known.0 == stack).map(|known| known.1).sum::<u64>();
+    assert_eq!(count("root:1 > middle:4 > leaf:8"), 10, "{stacks:?}");
+    assert_eq!(count("root:1 > other:0 > leaf:8"), 9, "{stacks:?}");
+    assert!(remarks.iter().any(|remark| remark.contains("moved")), "{remarks:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::codes::{Codes, KnownCode};
 use super::found::{Found, JsFrame, StubFrame, Where};
 use super::functions::Functions;
 use super::natives::Natives;
+use super::recall::{Mark, Past};
 use crate::arch::{Arch, Edge, Registers, x86_64};
 use crate::limits::STACK_FRAMES;
 use crate::maps::Maps;
@@ -34,6 +35,8 @@ pub struct Walked {
     pub met_unknown: bool,
     /// The top frame ran on V8's heap or builtins, with this in the root register.
     pub root: Option<u64>,
+    /// From this mark of the last stop outwards, all is as it was: the walk ended there.
+    pub recalled: Option<usize>,
 }
 
 /// What a walk works with.
@@ -60,6 +63,10 @@ pub struct Walk<'w, 'a, M> {
     pub may_grow: bool,
     /// The newest exit frame, by the isolate; 0 if there is none.
     pub c_entry_fp: u64,
+    /// What the last stop of this thread showed.
+    pub past: Past<'w>,
+    /// JavaScript frames that this walk came to, for the next stop.
+    pub marks: &'w mut alloc::vec::Vec<Mark>,
     /// Frames found so far.
     pub out: &'w mut alloc::vec::Vec<Found>,
 }
@@ -90,24 +97,55 @@ impl<M: Memory> Walk<'_, '_, M> {
             exit_fp: self.c_entry_fp,
             walked: Walked::default(),
         };
-        self.walk_on(&mut cursor);
-        (cursor.walked, cursor.registers.sp(self.arch))
+        let end = self.walk_on(&mut cursor);
+        (cursor.walked, end)
     }
 
-    fn walk_on(&mut self, cursor: &mut Cursor) {
+    /// Gives the highest address looked at, now or when a recalled frame was.
+    fn walk_on(&mut self, cursor: &mut Cursor) -> u64 {
         while self.out.len() < STACK_FRAMES && cursor.registers.pc != 0 {
             let before = cursor.registers.sp(self.arch);
+            if cursor.walked.has_javascript
+                && cursor.is_return
+                && let Some((mark, end)) = self.past.find(&self.mark(cursor, 0))
+            {
+                cursor.walked.recalled = Some(mark);
+                cursor.walked.is_whole = true;
+                return end;
+            }
             match self.step(cursor) {
                 Next::Caller if cursor.registers.sp(self.arch) > before => {}
                 // The top frame's return address may be in a register.
                 Next::Caller if self.out.len() == 1 && cursor.registers.sp(self.arch) == before => {}
-                Next::Caller | Next::End => return,
+                Next::Caller | Next::End => return cursor.registers.sp(self.arch),
             }
         }
         if cursor.registers.pc == 0 {
             cursor.walked.is_whole = true;
         } else if let Some(last) = self.out.last_mut() {
             *last = Found::Elided;
+        }
+        cursor.registers.sp(self.arch)
+    }
+
+    /// Where the walk stands, as far as frames of V8's code and those beyond them depend on it: an entry
+    /// frame sets the other registers, and an exit frame below is never gone back to.
+    fn mark(&self, cursor: &Cursor, function: u64) -> Mark {
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
+        let exit_fp = if cursor.exit_fp >= sp { cursor.exit_fp } else { 0 };
+        let frames = self.out.len() as u32;
+        Mark { registers: [sp, fp, cursor.registers.pc], exit_fp, function, frames }
+    }
+
+    /// Marks a frame that had called another: all that it is told by stands at its stack pointer or above.
+    fn leave_mark(&mut self, cursor: &Cursor) {
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
+        if fp.wrapping_sub(16) >= sp
+            && self.marks.len() < self.marks.capacity()
+            && let Some(function) = self.stack.word(fp.wrapping_sub(16))
+        {
+            let mark = self.mark(cursor, function);
+            self.marks.push(mark);
         }
     }
 
@@ -146,7 +184,13 @@ impl<M: Memory> Walk<'_, '_, M> {
                 self.out.push(Found::Nowhere(pc));
                 self.lost(cursor)
             }
-            at => self.javascript(cursor, at),
+            at => {
+                // The innermost function's position is told by what lies below its frame, too.
+                if cursor.walked.has_javascript && cursor.is_return {
+                    self.leave_mark(cursor);
+                }
+                self.javascript(cursor, at)
+            }
         }
     }
 
