@@ -28,7 +28,7 @@ fn recorded(c: &mut Criterion) {
         let seen = live.end();
         let Recording { registers, memory, .. } = &recording;
         let mut sampler = seen.sampler();
-        let mut stop = |sampler: &mut Sampler<'static>, thread| {
+        let stop = |sampler: &mut Sampler<'static>, thread| {
             sampler.held(thread, registers, memory);
             sampler.released(thread, 0, memory);
         };

@@ -28,7 +28,8 @@ fn stacks(profile: &Profile) -> BTreeMap<u64, Vec<String>> {
         loop {
             let node = profile.tree().node(at);
             let Some(frame) = node.frame.map(|id| profile.frame(id)) else { return labels };
-            labels.push(format!("{}:{}:{:?}", profile.text(frame.name), frame.line, frame.kind));
+            let line = (frame.line, frame.executing, frame.offset);
+            labels.push(format!("{}:{line:?}:{:?}", profile.text(frame.name), frame.kind));
             at = node.parent;
         }
     };
