@@ -153,6 +153,11 @@ fn refused(f: &mut Formatter<'_>, pid: u32, refusal: &Refusal) -> fmt::Result {
                 "no process {pid} (in a container, pids are those that `ps` shows where node-flame runs)"
             )
         }
+        Refusal::Hidden => write!(
+            f,
+            "there is a process {pid}, but /proc is mounted so that this user does not see it (hidepid); run \
+             node-flame as root"
+        ),
         Refusal::Thread { of } => write!(f, "{pid} is a thread; its process is {of}: node-flame {of} ..."),
         Refusal::Zombie => write!(f, "{pid} has ended: its parent has only not asked for its exit code yet"),
         Refusal::Kernel => write!(f, "{pid} is not a Node.js process: it is a thread of the kernel"),

@@ -12,6 +12,8 @@ const CAP_SYS_PTRACE: u32 = 19;
 pub enum Refusal {
     /// There is no process with this id.
     NoSuchProcess,
+    /// There is one, but /proc does not show it to us (mounted with `hidepid`).
+    Hidden,
     /// It is the id of a thread of this process.
     Thread {
         /// The process.
@@ -113,6 +115,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NoSuchProcess => f.write_str("there is no such process"),
+            Refusal::Hidden => f.write_str("/proc does not show it to this user"),
             Refusal::Thread { of } => write!(f, "it is a thread of process {of}"),
             Refusal::Zombie => f.write_str("it has already ended (a zombie)"),
             Refusal::Kernel => f.write_str("it is a thread of the kernel"),
@@ -137,7 +140,8 @@ impl std::error::Error for Refusal {}
 
 /// Looks at a process before anything is done to it: all refusals that need no attempt.
 pub fn check(pid: u32) -> Result<Process, Refusal> {
-    let process = Process::open(pid).map_err(gone)?;
+    let process =
+        Process::open(pid).map_err(|errno| if is_hidden(pid) { Refusal::Hidden } else { gone(errno) })?;
     let status = process.status().map_err(gone)?;
     let own = std::process::id();
     if status.tgid == own {
@@ -176,7 +180,17 @@ pub fn check(pid: u32) -> Result<Process, Refusal> {
     if base.starts_with(b"qemu-") && !base.starts_with(b"qemu-system") {
         return Err(Refusal::Emulated);
     }
-    Ok(process)
+    // Opening it asks for the same permission as tracing does.
+    match process.file("mem") {
+        Err(errno @ (Errno::ACCESS | Errno::PERM)) => Err(refused(&process, errno)),
+        _ => Ok(process),
+    }
+}
+
+/// /proc has no such process, but there is one to send signals to, if one may.
+fn is_hidden(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(Errno::PERM)))
 }
 
 /// Why something that needs the right to trace it failed.

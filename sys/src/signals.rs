@@ -65,6 +65,20 @@ impl Blocked {
         }
     }
 
+    /// Lets a signal do what it does by default, on this thread.
+    pub(crate) fn act(&self, signal: i32) {
+        // SAFETY: plain data for which zero is a value; the calls read and write locals that live here, and
+        // run no handler: none is installed.
+        unsafe {
+            let mut alone: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&mut alone);
+            libc::sigaddset(&mut alone, signal);
+            libc::raise(signal);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &alone, std::ptr::null_mut());
+            libc::pthread_sigmask(libc::SIG_BLOCK, &alone, std::ptr::null_mut());
+        }
+    }
+
     pub(crate) fn before(&self) -> Before {
         self.before
     }

@@ -116,9 +116,11 @@ impl Process {
         Ok(rustix::fs::statat(&self.dir, name, rustix::fs::AtFlags::empty())?.st_uid)
     }
 
-    /// It has ended, or is a zombie.
+    /// It has ended: no thread of it is left that could do anything.
     pub fn has_ended(&self) -> bool {
-        !matches!(self.stat(), Ok(Some(stat)) if !matches!(stat.state, b'Z' | b'X'))
+        let stat = self.stat().ok().flatten();
+        // The first thread stays behind as a zombie while others live.
+        stat.is_none_or(|stat| matches!(stat.state, b'Z' | b'X') && stat.threads <= 1)
     }
 }
 

@@ -3,6 +3,8 @@
 use super::status::{Stat, hexadecimal};
 use super::{Process, open_at};
 use crate::Errno;
+use std::ffi::CStr;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
@@ -82,8 +84,14 @@ impl Gauge {
 
 /// CPU time that a thread has used, in nanoseconds: exact while it does not run, else a scheduler's tick
 /// behind. `None` if it has ended, or if the kernel does not tell.
+///
+/// Allocates nothing: threads may stand while this is asked.
 pub fn cpu_time_ns(process: &Process, tid: u32) -> Option<u64> {
-    let file = open_at(Some(&process.dir), &format!("task/{tid}/schedstat")).ok()?;
+    let mut path = [0; 32];
+    write!(&mut path[..], "task/{tid}/schedstat\0").ok()?;
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let path = CStr::from_bytes_until_nul(&path).ok()?;
+    let file = rustix::fs::openat(&process.dir, path, flags, rustix::fs::Mode::empty()).ok()?;
     let mut buffer = [0; 64];
     let len = rustix::io::pread(&file, &mut buffer, 0).ok()?;
     std::str::from_utf8(buffer.get(..len)?).ok()?.split(' ').next()?.parse().ok()
@@ -129,6 +137,13 @@ mod tests {
         let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         let gauge = Gauge { file: process.file(&format!("task/{tid}/stat")).unwrap(), kind: Kind::Stat };
         assert_eq!(gauge.activity(), Activity::Running);
+    }
+
+    #[test]
+    fn cpu_time_is_told_for_living_threads() {
+        let process = Process::open(std::process::id()).unwrap();
+        assert!(cpu_time_ns(&process, process.pid()).is_some());
+        assert_eq!(cpu_time_ns(&process, u32::MAX), None);
     }
 
     proptest! {

@@ -37,21 +37,21 @@ impl Hand<'_> {
             }
             // Kept even if the thread is not sampled: it is by the first thread that a process' end and
             // exec are told.
-            let index = usize::from(thread.key.index);
-            self.keep(index, seized);
+            let slot = thread.slot;
+            self.keep(slot, seized);
         }
         Ok(())
     }
 
-    pub fn keep(&mut self, index: usize, seized: Seized) {
-        if self.seized.len() <= index {
-            self.seized.resize_with(index + 1, || None);
+    pub fn keep(&mut self, slot: usize, seized: Seized) {
+        if self.seized.len() <= slot {
+            self.seized.resize_with(slot + 1, || None);
         }
-        self.traced += u32::from(self.seized[index].replace(seized).is_none());
+        self.traced += u32::from(self.seized[slot].replace(seized).is_none());
     }
 
-    pub fn let_go(&mut self, index: usize) {
-        if self.seized.get_mut(index).and_then(Option::take).is_some() {
+    pub fn let_go(&mut self, slot: usize) {
+        if self.seized.get_mut(slot).and_then(Option::take).is_some() {
             self.traced -= 1;
         }
     }
@@ -129,41 +129,41 @@ impl Hand<'_> {
                     }
                 }
             }
-            for thread in &mut session.table.threads {
-                let gone = thread.key.process == number
-                    && thread.state != State::Ended
-                    && tids.binary_search(&thread.key.tid).is_err();
-                if gone {
-                    end_thread(thread, now_us, visitor);
-                }
-            }
+            self.end_threads(visitor, |thread| {
+                thread.key.process == number && tids.binary_search(&thread.key.tid).is_err()
+            });
         }
-        session.tids = tids;
+        self.session.tids = tids;
     }
 
+    /// A process has ended, for this session at least.
     pub fn end_process(&mut self, number: u16, end: ProcessEnd, visitor: &mut dyn Visitor) {
-        let session = &mut *self.session;
-        let now_us = session.us(clock::monotonic_ns());
-        for thread in &mut session.table.threads {
-            if thread.key.process == number && thread.state != State::Ended {
-                end_thread(thread, now_us, visitor);
-            }
-        }
-        let target = &mut session.targets[usize::from(number)];
+        self.end_threads(visitor, |thread| thread.key.process == number);
+        let target = &mut self.session.targets[usize::from(number)];
         if target.ended.is_none() {
             target.ended = Some(end);
             visitor.process_ended(number, end);
         }
     }
-}
 
-pub(super) fn end_thread(thread: &mut Thread, now_us: u64, visitor: &mut dyn Visitor) {
-    if thread.state == State::Asked {
-        thread.counts.lost += 1;
-        thread.settle(None, 1);
+    fn end_threads(&mut self, visitor: &mut dyn Visitor, which: impl Fn(&Thread) -> bool) {
+        for slot in 0..self.session.table.threads.len() {
+            if which(&self.session.table.threads[slot]) {
+                self.end_thread(slot, visitor);
+            }
+        }
     }
-    thread.state = State::Ended;
-    thread.until_us = Some(now_us);
-    thread.gauge = None;
-    visitor.ended(thread.key);
+
+    /// The thread in a slot has ended.
+    pub fn end_thread(&mut self, slot: usize, visitor: &mut dyn Visitor) {
+        let thread = &self.session.table.threads[slot];
+        if thread.state == State::Ended {
+            return;
+        }
+        let key = thread.key;
+        let now_us = self.session.us(clock::monotonic_ns());
+        self.session.table.end(slot, now_us);
+        self.let_go(slot);
+        visitor.ended(key);
+    }
 }

@@ -49,8 +49,8 @@ pub(super) fn run(
         session.forget_traces();
         match part? {
             Part::End(end) => return Ok(session.outcome(end)),
-            Part::Suspend => {
-                suspend();
+            Part::Suspend(signal) => {
+                signals.act(signal);
                 session.beat.restart(clock::monotonic_ns());
             }
         }
@@ -66,11 +66,6 @@ fn released(sampler: rustix::thread::Pid) {
         }
         std::thread::sleep(Duration::from_micros(100));
     }
-}
-
-/// Stops node-flame as it was asked to, now that no thread depends on it.
-fn suspend() {
-    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
 }
 
 /// Has this thread woken on time and before others.
@@ -97,7 +92,8 @@ const SCHED_RESET_ON_FORK: libc::c_int = 0x4000_0000;
 /// How a part of a session ended: one tracing thread's life.
 enum Part {
     End(End),
-    Suspend,
+    /// To act on this signal, now that no thread depends on node-flame.
+    Suspend(i32),
 }
 
 /// The session as its tracing thread sees it.
@@ -162,9 +158,11 @@ impl Hand<'_> {
                 Some(taken) => match taken.signal {
                     libc::SIGCHLD => self.serve(visitor, clock::monotonic_ns()),
                     // node-flame had been stopped. Who let it go on?
-                    libc::SIGCONT if Some(taken.sender) == self.watchdog.pid() => return Some(Part::Suspend),
+                    libc::SIGCONT if Some(taken.sender) == self.watchdog.pid() => {
+                        return Some(Part::Suspend(libc::SIGSTOP));
+                    }
                     libc::SIGCONT => {}
-                    libc::SIGTSTP => return Some(Part::Suspend),
+                    libc::SIGTSTP => return Some(Part::Suspend(libc::SIGTSTP)),
                     _ => return Some(Part::End(End::Signal(taken))),
                 },
             }

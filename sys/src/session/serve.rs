@@ -1,6 +1,5 @@
 //! What happens to traced threads, served the moment it is reported.
 
-use super::census::end_thread;
 use super::engine::Hand;
 use super::table::State;
 use super::{ProcessEnd, Verdict, Visitor};
@@ -46,8 +45,8 @@ impl Hand<'_> {
                 stop.resume();
             }
             _ if asked => {
-                let index = usize::from(thread.key.index);
-                self.sample(index, stop, visitor, woke_ns);
+                let slot = thread.slot;
+                self.sample(slot, stop, visitor, woke_ns);
             }
             _ => {
                 if thread.state == State::Listening {
@@ -59,9 +58,9 @@ impl Hand<'_> {
     }
 
     /// The answer to a request has come: the thread stands and is read.
-    fn sample(&mut self, index: usize, stop: Stop, visitor: &mut dyn Visitor, woke_ns: u64) {
+    fn sample(&mut self, slot: usize, stop: Stop, visitor: &mut dyn Visitor, woke_ns: u64) {
         let session = &mut *self.session;
-        let thread = &mut session.table.threads[index];
+        let thread = &mut session.table.threads[slot];
         let memory = &session.targets[usize::from(thread.key.process)].memory;
         let from_ns = woke_ns.max(thread.asked_ns);
         memory.until(from_ns + LONGEST_STOP_NS);
@@ -108,7 +107,7 @@ impl Hand<'_> {
         let key = thread.key;
         if thread.state == State::Dismissed {
             thread.gauge = None;
-            self.let_go(index);
+            self.let_go(slot);
         }
         if verdict.is_some() {
             visitor.released(key, self.session.us(from_ns));
@@ -116,12 +115,9 @@ impl Hand<'_> {
     }
 
     fn ended(&mut self, tid: u32, exit: tracer::Exit, visitor: &mut dyn Visitor) {
-        let session = &mut *self.session;
-        let now_us = session.us(clock::monotonic_ns());
-        let Some(thread) = session.table.find(tid) else { return };
-        let key = thread.key;
-        end_thread(thread, now_us, visitor);
-        self.let_go(usize::from(key.index));
+        let Some(thread) = self.session.table.find(tid) else { return };
+        let (key, slot) = (thread.key, thread.slot);
+        self.end_thread(slot, visitor);
         let target = &self.session.targets[usize::from(key.process)];
         if target.process.pid() == tid {
             if target.is_ours {

@@ -2,7 +2,7 @@
 
 use super::beat::Beat;
 use super::pauses::Histogram;
-use super::table::{State, Table};
+use super::table::{State, Table, add};
 use super::{End, Options, Outcome, ProcessEnd};
 use crate::attach::Refusal;
 use crate::memory::ProcessMemory;
@@ -30,6 +30,10 @@ pub(super) struct Target {
     pub links: u128,
     pub looks: u32,
     pub cpu_ns: u64,
+    /// None of its threads ran at the last tick.
+    pub idle: bool,
+    /// None of its threads has run since the last tick.
+    pub still: bool,
     pub ended: Option<ProcessEnd>,
 }
 
@@ -87,6 +91,8 @@ impl Session {
             links: 0,
             looks: 0,
             cpu_ns: 0,
+            idle: false,
+            still: false,
             ended: None,
             process,
         });
@@ -113,11 +119,7 @@ impl Session {
         let mut counts = Counts::default();
         let mut observed_us = 0;
         for report in &threads {
-            counts.wanted += report.counts.wanted;
-            counts.taken += report.counts.taken;
-            counts.idle += report.counts.idle;
-            counts.lost += report.counts.lost;
-            counts.disturbed += report.counts.disturbed;
+            add(&mut counts, &report.counts);
             if report.counts.wanted > 0 {
                 observed_us += report.until_us.unwrap_or(length_ns / 1000).saturating_sub(report.from_us);
             }
@@ -129,7 +131,7 @@ impl Session {
             pauses: self.pauses.pauses(observed_us * 1000),
             rounds: self.rounds.pauses(observed_us * 1000),
             throttled: self.throttled,
-            starved: self.table.threads.iter().map(|thread| thread.starved).sum(),
+            starved: self.table.starved(),
             late_reads: self.targets.iter().map(|target| target.memory.late()).sum(),
             untracked: self.table.untracked,
             refused: self.refused,
@@ -150,9 +152,11 @@ impl Control<'_> {
         self.session.us(clock::monotonic_ns())
     }
 
-    /// Counts of one thread so far.
-    pub fn counts(&self, index: u16) -> Counts {
-        self.session.table.threads.get(usize::from(index)).map_or(Counts::default(), |thread| thread.counts)
+    /// Counts so far, of all threads together.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.session.table.reports().iter().for_each(|report| add(&mut counts, &report.counts));
+        counts
     }
 
     /// Samples one more process from now on, and gives its number.

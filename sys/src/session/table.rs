@@ -19,7 +19,7 @@ pub(super) enum State {
     Listening,
     /// Not wanted.
     Dismissed,
-    /// Ended.
+    /// Ended; its slot is free.
     Ended,
 }
 
@@ -27,6 +27,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Thread {
     pub key: ThreadKey,
+    pub slot: usize,
     pub state: State,
     /// `None` once it has ended or is not wanted.
     pub gauge: Option<Gauge>,
@@ -42,8 +43,6 @@ pub(super) struct Thread {
     pub starved: u64,
     pub refusals: u32,
     pub budget: Budget,
-    pub from_us: u64,
-    pub until_us: Option<u64>,
     pub counts: Counts,
 }
 
@@ -75,22 +74,41 @@ impl Thread {
     }
 }
 
-/// Threads by number and by id.
+/// The living threads, each in a slot of its own that another one gets after it, and what became of all.
 #[derive(Default)]
 pub(super) struct Table {
     pub threads: Vec<Thread>,
-    by_tid: HashMap<u32, u16>,
+    by_tid: HashMap<u32, usize>,
+    free: Vec<usize>,
+    /// By the key's index.
+    ended: Vec<ThreadReport>,
+    /// Ticks that threads which are gone waited for a CPU.
+    starved: u64,
     pub untracked: u64,
 }
 
 impl Table {
-    /// Adds a thread that is not there yet; `None` if there are too many.
+    /// Adds a thread that is not there yet; `None` if there are too many at once.
     pub fn add(&mut self, process: u16, tid: u32, gauge: Gauge, now_us: u64) -> Option<ThreadKey> {
-        let index = u16::try_from(self.threads.len()).ok().filter(|index| usize::from(*index) < THREADS)?;
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.threads.len() < THREADS => self.threads.len(),
+            None => return None,
+        };
+        let index = self.ended.len().min(THREADS - 1) as u16;
         let key = ThreadKey { process, index, tid };
-        self.by_tid.insert(tid, index);
-        self.threads.push(Thread {
+        if usize::from(index) == self.ended.len() {
+            self.ended.push(ThreadReport {
+                thread: key,
+                from_us: now_us,
+                until_us: None,
+                not_wanted: false,
+                counts: Counts::default(),
+            });
+        }
+        let thread = Thread {
             key,
+            slot,
             state: State::Loose,
             gauge: Some(gauge),
             counted: false,
@@ -100,34 +118,75 @@ impl Table {
             starved: 0,
             refusals: 0,
             budget: Budget::default(),
-            from_us: now_us,
-            until_us: None,
             counts: Counts::default(),
-        });
+        };
+        if let Some(old) = self.threads.get_mut(slot) {
+            *old = thread;
+        } else {
+            self.threads.push(thread);
+        }
+        self.by_tid.insert(tid, slot);
         Some(key)
     }
 
-    /// The thread that has this id now.
+    /// The living thread that has this id.
     pub fn find(&mut self, tid: u32) -> Option<&mut Thread> {
-        self.threads.get_mut(usize::from(*self.by_tid.get(&tid)?))
+        self.threads.get_mut(*self.by_tid.get(&tid)?)
     }
 
     /// A living thread has this id.
     pub fn knows(&self, tid: u32) -> bool {
-        let known = self.by_tid.get(&tid).and_then(|index| self.threads.get(usize::from(*index)));
-        known.is_some_and(|thread| thread.state != State::Ended)
+        self.by_tid.contains_key(&tid)
     }
 
-    pub fn reports(&self) -> Vec<ThreadReport> {
-        let report = |thread: &Thread| ThreadReport {
-            thread: thread.key,
-            from_us: thread.from_us,
-            until_us: thread.until_us,
-            not_wanted: thread.state == State::Dismissed,
-            counts: thread.counts,
+    /// The thread in a slot has ended.
+    pub fn end(&mut self, slot: usize, now_us: u64) {
+        let Some(thread) = self.threads.get_mut(slot).filter(|thread| thread.state != State::Ended) else {
+            return;
         };
-        self.threads.iter().map(report).collect()
+        if thread.state == State::Asked {
+            thread.counts.lost += 1;
+            thread.settle(None, 1);
+        }
+        let not_wanted = thread.state == State::Dismissed;
+        thread.state = State::Ended;
+        thread.gauge = None;
+        self.starved += thread.starved;
+        if let Some(report) = self.ended.get_mut(usize::from(thread.key.index)) {
+            report.until_us = Some(now_us);
+            report.not_wanted = not_wanted;
+            add(&mut report.counts, &thread.counts);
+        }
+        self.by_tid.remove(&thread.key.tid);
+        self.free.push(slot);
     }
+
+    /// What became of each thread. Of the last one, if there were too many, of all the rest together.
+    pub fn reports(&self) -> Vec<ThreadReport> {
+        let mut reports = self.ended.clone();
+        for thread in self.threads.iter().filter(|thread| thread.state != State::Ended) {
+            let Some(report) = reports.get_mut(usize::from(thread.key.index)) else { continue };
+            report.until_us = None;
+            report.not_wanted = thread.state == State::Dismissed;
+            add(&mut report.counts, &thread.counts);
+        }
+        reports
+    }
+
+    /// Ticks that threads waited for a CPU.
+    pub fn starved(&self) -> u64 {
+        let living = self.threads.iter().filter(|thread| thread.state != State::Ended);
+        self.starved + living.map(|thread| thread.starved).sum::<u64>()
+    }
+}
+
+/// Adds counts to others.
+pub(super) fn add(sum: &mut Counts, counts: &Counts) {
+    sum.wanted += counts.wanted;
+    sum.taken += counts.taken;
+    sum.idle += counts.idle;
+    sum.lost += counts.lost;
+    sum.disturbed += counts.disturbed;
 }
 
 /// How long a thread may be held: a share of the time that passes, saved up for a second at most, so
@@ -185,6 +244,27 @@ mod tests {
         thread.miss(4, || None);
         thread.settle(Some(1), 1000);
         assert_eq!((thread.counts.wanted, thread.counts.lost, thread.starved), (9, 6, 3));
+    }
+
+    #[test]
+    fn threads_beyond_the_bound_share_the_last_entry() {
+        let process = crate::process::Process::open(std::process::id()).unwrap();
+        let mut table = Table::default();
+        for tid in 1..=THREADS as u32 + 10 {
+            let gauge = Gauge::open(&process, process.pid()).unwrap();
+            let key = table.add(0, tid, gauge, u64::from(tid)).unwrap();
+            assert_eq!(usize::from(key.index), (tid as usize - 1).min(THREADS - 1));
+            let thread = table.find(tid).unwrap();
+            thread.counts.wanted = 1;
+            let slot = thread.slot;
+            assert_eq!(slot, 0);
+            table.end(slot, 0);
+            assert!(!table.knows(tid));
+        }
+        let reports = table.reports();
+        assert_eq!(reports.len(), THREADS);
+        assert_eq!(reports.iter().map(|report| report.counts.wanted).sum::<u64>(), THREADS as u64 + 10);
+        assert_eq!(reports[THREADS - 1].counts.wanted, 11);
     }
 
     #[test]

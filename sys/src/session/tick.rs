@@ -1,6 +1,5 @@
 //! A tick: which threads run, and those are asked to stop.
 
-use super::census::end_thread;
 use super::engine::Hand;
 use super::table::State;
 use super::{Asleep, Verdict, Visitor};
@@ -17,55 +16,48 @@ impl Hand<'_> {
     pub fn tick(&mut self, visitor: &mut dyn Visitor) {
         let due = self.session.beat.take(clock::monotonic_ns());
         let start = self.session.beat.random() as usize;
-        let mut asked = 0;
-        for number in 0..self.session.targets.len() {
-            if self.session.targets[number].ended.is_some() {
-                continue;
-            }
-            let target = &mut self.session.targets[number];
-            let cpu_ns = clock::process_cpu_ns(target.process.pid()).unwrap_or(target.cpu_ns);
-            // Not one of its threads has run since the last tick.
-            let still = cpu_ns == target.cpu_ns;
-            target.cpu_ns = cpu_ns;
-            let count = self.session.table.threads.len();
-            for offset in 0..count {
-                // Not always the same thread first.
-                let index = (start % count + offset) % count;
-                if usize::from(self.session.table.threads[index].key.process) != number {
-                    continue;
-                }
-                if self.visit(index, due, still, visitor) {
-                    asked += 1;
-                    if asked % ASK_AT_ONCE == 0 {
-                        self.serve(visitor, clock::monotonic_ns());
-                    }
+        let wall = self.session.options.wall;
+        for target in self.session.targets.iter_mut().filter(|target| target.ended.is_none()) {
+            // One question for all of its threads, where the answer is likely to be that none has run.
+            let cpu_ns = if target.idle || wall { clock::process_cpu_ns(target.process.pid()) } else { None };
+            target.still = cpu_ns == Some(target.cpu_ns);
+            target.cpu_ns = cpu_ns.unwrap_or(0);
+            target.idle = true;
+        }
+        let (mut asked, count) = (0, self.session.table.threads.len());
+        for offset in 0..count {
+            // Not always the same thread first.
+            if self.visit((start % count + offset) % count, due, visitor) {
+                asked += 1;
+                if asked % ASK_AT_ONCE == 0 {
+                    self.serve(visitor, clock::monotonic_ns());
                 }
             }
         }
     }
 
     /// What a tick means for one thread. Whether it was asked to stop.
-    fn visit(&mut self, index: usize, due: u64, still: bool, visitor: &mut dyn Visitor) -> bool {
+    fn visit(&mut self, slot: usize, due: u64, visitor: &mut dyn Visitor) -> bool {
         let session = &mut *self.session;
         let wall = session.options.wall;
-        let thread = &mut session.table.threads[index];
+        let thread = &mut session.table.threads[slot];
         let Some(gauge) = &thread.gauge else { return false };
+        let target = &mut session.targets[usize::from(thread.key.process)];
         let activity = match thread.state {
             State::Dismissed | State::Ended => return false,
             State::Asked => {
-                let process = &session.targets[usize::from(thread.key.process)].process;
+                target.idle = false;
                 let tid = thread.key.tid;
-                thread.miss(due, || cpu_time_ns(process, tid));
+                thread.miss(due, || cpu_time_ns(&target.process, tid));
                 return false;
             }
-            _ if still && !wall => Activity::Waiting,
+            _ if target.still && !wall => Activity::Waiting,
             _ => gauge.activity(),
         };
         match activity {
             Activity::Ended => {
                 if thread.state == State::Loose {
-                    let now_us = session.started_ns.max(clock::monotonic_ns()) - session.started_ns;
-                    end_thread(thread, now_us / 1000, visitor);
+                    self.end_thread(slot, visitor);
                 }
                 return false;
             }
@@ -77,9 +69,7 @@ impl Hand<'_> {
                 let place = if wall { gauge.waits_at() } else { None };
                 let sampled = place.is_some_and(|(pc, sp)| {
                     let at_us = (clock::monotonic_ns() - session.started_ns) / 1000;
-                    let target = &session.targets[usize::from(thread.key.process)];
-                    target.memory.until(u64::MAX);
-                    let at = Asleep { pc, sp, unchanged: still, at_us };
+                    let at = Asleep { pc, sp, unchanged: target.still, at_us };
                     visitor.asleep(thread.key, at, &target.memory) == Verdict::Sampled
                 });
                 if sampled {
@@ -90,7 +80,7 @@ impl Hand<'_> {
                 }
                 return false;
             }
-            Activity::Running => {}
+            Activity::Running => target.idle = false,
         }
         thread.counted = true;
         thread.counts.wanted += due;
@@ -105,7 +95,7 @@ impl Hand<'_> {
             match Seized::seize(thread.key.tid) {
                 Ok(seized) => {
                     thread.state = State::Running;
-                    self.keep(index, seized);
+                    self.keep(slot, seized);
                 }
                 Err(errno) => {
                     thread.counts.lost += 1;
@@ -119,8 +109,8 @@ impl Hand<'_> {
                 }
             }
         }
-        let thread = &mut self.session.table.threads[index];
-        let asked = self.seized.get(index).and_then(Option::as_ref).map(Seized::interrupt);
+        let thread = &mut self.session.table.threads[slot];
+        let asked = self.seized.get(slot).and_then(Option::as_ref).map(Seized::interrupt);
         if asked != Some(Ok(())) {
             // It is ending; the wait for it will tell.
             thread.counts.lost += 1;

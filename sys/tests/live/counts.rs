@@ -9,7 +9,10 @@ fn a_busy_thread_is_sampled_at_the_rate_asked_for() {
     report.adds_up();
     assert_eq!(report.text("end"), "Time");
     assert!((360..=440).contains(&report.number("wanted")), "{report:?}");
-    assert!(report.number("taken") * 10 >= report.number("wanted") * 8, "{report:?}");
+    assert!(report.number("taken") > 50, "{report:?}");
+    // Where it was not sampled, others had the CPU.
+    let seen = report.number("taken") + report.number("starved");
+    assert!(seen * 10 >= report.number("wanted") * 9, "{report:?}");
     target.is_unharmed();
 }
 
@@ -18,9 +21,9 @@ fn a_sleeping_process_is_never_stopped() {
     let target = Target::start(&["sleep"]);
     let report = Tracer::start(target.pid(), 1000, 1000, &[]).report();
     report.adds_up();
-    // It wakes 20 times a second for some microseconds.
-    assert!(report.number("visits") <= 5, "{report:?}");
-    assert!(report.number("idle") * 100 >= report.number("wanted") * 99, "{report:?}");
+    // It wakes twice a second for some microseconds, and waits for a CPU before that.
+    assert!(report.number("visits") <= 10, "{report:?}");
+    assert!(report.number("idle") * 100 >= report.number("wanted") * 95, "{report:?}");
 }
 
 #[test]
@@ -81,4 +84,34 @@ fn threads_that_come_and_go_by_the_hundred_are_followed() {
     assert!(report.number("started") - report.number("ended") <= 12, "{report:?}");
     assert!(target.get(counter::DONE) > 100);
     assert_eq!(target.stop().code(), Some(43));
+}
+
+#[test]
+fn processes_that_the_target_starts_can_be_taken_in() {
+    let mut target = Target::start(&["brood"]);
+    let report = Tracer::start(target.pid(), 200, 1500, &["family"]).report();
+    report.adds_up();
+    // The parent waits and is never sampled.
+    assert_eq!(report.number("processes"), 3, "{report:?}");
+    assert!(report.number("taken") > 150, "{report:?}");
+    assert_eq!(target.stop().code(), Some(48));
+}
+
+#[test]
+fn a_command_of_ones_own_is_found_sampled_and_waited_for() {
+    let target = Target::start(&["sleep"]);
+    let report = Tracer::command(&target, 1000, 60_000).report();
+    report.adds_up();
+    assert_eq!(report.text("end"), "Target(Exit(Code(9)))");
+    assert!(report.number("taken") > 50, "{report:?}");
+    // Of the shell, and of one that the tracer reaped as a child of its own.
+    assert_eq!((report.text("exit"), report.text("own")), ("Code(17)", "Code(9)"));
+}
+
+#[test]
+fn nothing_is_allocated_from_a_tick_to_the_end_of_a_stop() {
+    let target = Target::start(&["spin", "3"]);
+    let report = Tracer::start(target.pid(), 1000, 1500, &[]).report();
+    assert!(report.number("taken") > 500, "{report:?}");
+    assert_eq!(report.number("allocated"), 0, "{report:?}");
 }

@@ -168,15 +168,19 @@ pub struct Tracer {
 impl Tracer {
     /// Samples `pid` for some milliseconds.
     pub fn start(pid: u32, rate: u32, milliseconds: u64, more: &[&str]) -> Self {
-        let numbers = [pid.to_string(), rate.to_string(), milliseconds.to_string()];
-        let child = Command::new(env!("CARGO_BIN_EXE_live-target"))
-            .arg("trace")
-            .args(numbers)
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let words = ["trace".into(), pid.to_string(), rate.to_string(), milliseconds.to_string()];
+        Self::play(Command::new(env!("CARGO_BIN_EXE_live-target")).args(words).args(more))
+    }
+
+    /// Samples commands that it starts itself, which use the counters of `target`.
+    pub fn command(target: &Target, rate: u32, milliseconds: u64) -> Self {
+        let words = ["command".into(), "-".into(), rate.to_string(), milliseconds.to_string()];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_live-target"));
+        Self::play(command.args(words).env("COUNTERS", &target.path))
+    }
+
+    fn play(command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         Tracer { child: Some(child) }
     }
 

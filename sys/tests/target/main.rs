@@ -202,6 +202,22 @@ fn end(how: &str) -> i32 {
     0
 }
 
+/// Has three children that spin, one of them from later on.
+fn brood() -> i32 {
+    let child = || {
+        let program = std::env::current_exe().expect("this program has a path");
+        std::process::Command::new(program).arg("spin").spawn().expect("a child")
+    };
+    let mut children = vec![child(), child()];
+    ready();
+    std::thread::sleep(Duration::from_millis(300));
+    children.push(child());
+    for mut child in children {
+        let _ = child.wait();
+    }
+    48
+}
+
 /// Two readable pages around one that is not; each byte of them is known.
 fn pages() -> i32 {
     // SAFETY: a new mapping of three pages, of which the middle one is made unreadable.
@@ -247,11 +263,13 @@ fn main() {
         "sleep" => {
             ready();
             while !stopping() {
-                std::thread::sleep(Duration::from_millis(50));
+                std::thread::sleep(Duration::from_millis(500));
             }
             46
         }
+        "brood" => brood(),
         "trace" => tracer::trace(),
+        "command" => tracer::command(),
         role => panic!("no role {role:?}"),
     };
     std::process::exit(code);

@@ -2,11 +2,40 @@
 
 use flame_core::arch::Registers;
 use flame_core::memory::Memory;
+use flame_sys::attach::Refusal;
 use flame_sys::memory::ProcessMemory;
-use flame_sys::session::{Asleep, Options, ProcessEnd, ThreadKey, Verdict, Visitor, run};
+use flame_sys::process::Process;
+use flame_sys::session::{Asleep, Control, Flow, Options, ProcessEnd, ThreadKey, Verdict, Visitor, run};
 use flame_sys::signals::Blocked;
+use flame_sys::spawn::{Child, Found, Match, family};
 use flame_sys::{arch, attach};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// Counts what each thread allocates.
+struct Counting;
+
+thread_local! {
+    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: passes everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATED.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 #[derive(Default)]
 struct Reader {
@@ -17,6 +46,11 @@ struct Reader {
     started: u64,
     ended: u64,
     process_ends: u64,
+    family: Option<Vec<u32>>,
+    /// Allocations of this thread up to the last housekeeping, or the last stop's beginning.
+    before: u64,
+    /// Allocations between the beginnings of stops, or the tick, and the end of the next stop.
+    allocated: u64,
     linger: Duration,
     unwanted: bool,
 }
@@ -43,6 +77,12 @@ impl Visitor for Reader {
 
     fn released(&mut self, _: ThreadKey, _: u64) {
         self.released += 1;
+        let now = ALLOCATED.get();
+        // The first of a thread that is new has it traced, which makes room for it.
+        if self.released > 100 {
+            self.allocated += now - self.before;
+        }
+        self.before = now;
     }
 
     fn asleep(&mut self, _: ThreadKey, at: Asleep, memory: &ProcessMemory) -> Verdict {
@@ -54,17 +94,67 @@ impl Visitor for Reader {
         self.ended += 1;
     }
 
+    fn tick(&mut self, control: &mut Control<'_>) -> Flow {
+        if let Some(known) = &mut self.family {
+            let pids: Vec<u32> = family(known[0]).iter().map(|process| process.pid()).collect();
+            for pid in pids {
+                if !known.contains(&pid) {
+                    known.push(pid);
+                    if let Ok(process) = attach::check(pid) {
+                        let _ = control.add(process);
+                    }
+                }
+            }
+        }
+        self.before = ALLOCATED.get();
+        Flow::Continue
+    }
+
     fn process_ended(&mut self, _: u16, _: ProcessEnd) {
         self.process_ends += 1;
     }
 }
 
-/// `trace PID RATE MILLISECONDS [wall] [linger] [unwanted]`
+/// `trace PID RATE MILLISECONDS [wall] [linger] [unwanted] [family]`
 pub fn trace() -> i32 {
-    let words: Vec<String> = std::env::args().collect();
-    let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
-    let has = |name: &str| words.iter().any(|word| word == name);
     let signals = Blocked::new();
+    match attach::check(number(2) as u32) {
+        Ok(process) => sample(&signals, process),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+/// `command - RATE MILLISECONDS`: starts commands that end by themselves, and traces them.
+pub fn command() -> i32 {
+    const BUSY: &str = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exit 9";
+    let signals = Blocked::new();
+    let shell = |script: &str| ["sh".into(), "-c".into(), script.into()];
+    let mut child = Child::start(&shell(&format!("sh -c '{BUSY}'; exit 17")), &signals).expect("a shell");
+    let is_busy = |process: &Process| {
+        let arguments = process.arguments().unwrap_or_default();
+        if arguments.starts_with(b"sh\0-c\0i=0") { Match::Yes } else { Match::No }
+    };
+    let Found::Process(process) = child.find(&signals, Duration::ZERO, is_busy) else { return 2 };
+    sample(&signals, process);
+    println!("exit {:?}", child.wait());
+    let mut child = Child::start(&shell(BUSY), &signals).expect("a shell");
+    let Found::Process(process) = child.find(&signals, Duration::ZERO, is_busy) else { return 3 };
+    sample(&signals, process);
+    println!("own {:?}", child.wait());
+    0
+}
+
+fn number(at: usize) -> u64 {
+    std::env::args().nth(at).and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+fn refused(refusal: Refusal) -> i32 {
+    println!("refused {refusal:?}");
+    1
+}
+
+fn sample(signals: &Blocked, process: Process) -> i32 {
+    let has = |name: &str| std::env::args().any(|word| word == name);
     let options = Options {
         rate_hz: number(3) as u32,
         duration: Duration::from_millis(number(4)),
@@ -75,13 +165,11 @@ pub fn trace() -> i32 {
     if has("linger") {
         reader.linger = Duration::from_millis(3);
     }
-    let outcome =
-        attach::check(number(2) as u32).and_then(|target| run(&signals, target, options, &mut reader));
-    match outcome {
-        Err(refusal) => {
-            println!("refused {refusal:?}");
-            1
-        }
+    if has("family") {
+        reader.family = Some(vec![process.pid()]);
+    }
+    match run(signals, process, options, &mut reader) {
+        Err(refusal) => refused(refusal),
         Ok(outcome) => {
             println!("end {:?}", outcome.end);
             println!("wanted {}", outcome.counts.wanted);
@@ -103,6 +191,12 @@ pub fn trace() -> i32 {
             println!("ended {}", reader.ended);
             println!("process_ends {}", reader.process_ends);
             println!("refusals {}", outcome.refused);
+            println!("allocated {}", reader.allocated);
+            let sampled = outcome.threads.iter().filter(|report| report.counts.taken > 0);
+            println!(
+                "processes {}",
+                sampled.map(|report| report.thread.process).collect::<BTreeSet<_>>().len()
+            );
             0
         }
     }
