@@ -8,9 +8,9 @@ use std::path::Path;
 use std::{env, fs, io};
 
 /// The scripts, in the order in which they are joined into one.
-const SCRIPTS: [&str; 18] = [
-    "dom", "decode", "names", "shown", "models", "colors", "tip", "graph", "table", "timeline", "details",
-    "search", "state", "svg", "head", "main", "controls", "start",
+const SCRIPTS: [&str; 21] = [
+    "dom", "decode", "names", "shown", "models", "colors", "tip", "graph", "gestures", "table", "timeline",
+    "details", "search", "state", "svg", "head", "main", "zoom", "controls", "legend", "start",
 ];
 
 fn main() -> io::Result<()> {

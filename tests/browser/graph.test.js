@@ -182,3 +182,50 @@ test("a profile without samples says so", async () => {
   assert.match(await page.text("#empty"), /No samples/);
   await page.close();
 });
+
+test("a zoomed graph is dragged to the side, and the address keeps where it is", async () => {
+  const page = await open("server.html");
+  await page.clickAt(0.2, 6);
+  await page.shows(0.98, 6, "optimized");
+  const { x, y } = await page.point(0.9, 6);
+  await page.does(async (tab) => {
+    await tab.mouse.move(x, y);
+    await tab.mouse.down();
+    await tab.mouse.move(x - 300, y, { steps: 5 });
+    await tab.mouse.up();
+    await tab.waitForTimeout(300);
+  });
+  await page.shows(0.98, 6, "baseline");
+  await page.shows(0.5, 6, "optimized");
+  assert.match(await page.hash(), /zoom=f0\.\d+-0\.\d+/);
+  assert.match(await page.text("#crumbs"), /^all 40\.4 % of the width/);
+  const copy = await open("server.html", { hash: new URL(page.page.url()).hash });
+  assert.equal(await copy.picture(), await page.picture());
+  await copy.close();
+  await page.press("Escape");
+  await page.does((tab) => tab.waitForFunction(() => /Shop\.render/.test(document.getElementById("crumbs").textContent)));
+  await page.shows(0.98, 6, "optimized");
+  await page.press("-");
+  await page.does((tab) => tab.waitForTimeout(300));
+  await page.shows(0.98, 6, "baseline");
+  await page.close();
+});
+
+test("Alt-click leaves out all stacks with a function, until they are put back", async () => {
+  const page = await open("server.html");
+  const { x, y } = await page.point(0.2, 6);
+  await page.does(async (tab) => {
+    await tab.keyboard.down("Alt");
+    await tab.mouse.click(x, y);
+    await tab.keyboard.up("Alt");
+  });
+  assert.equal(await page.text("#removed"), "without Shop.render put back");
+  await page.shows(0.3, 6, "baseline");
+  assert.match(await page.hover(0.5, 0), /^all, 590 samples/);
+  await page.clickAt(0.3, 6);
+  await page.click("#details .actions button:has-text('Remove')");
+  assert.match(await page.hover(0.5, 0), /^all, 270 samples/);
+  await page.click("#putback");
+  assert.match(await page.hover(0.5, 0), /^all, 990 samples/);
+  await page.close();
+});

@@ -120,89 +120,11 @@ Object.assign(App.prototype, {
     byId("order").value = state.order;
     byId("thread").value = String(state.view === "chart" ? Math.max(0, state.thread) : state.thread);
     byId("lines").checked = state.lines;
+    const removed = state.removed.split(".").filter(Boolean);
+    byId("removed").hidden = !removed.length;
+    const names = removed.map((item) => this.items.name(Number(item))).join(", ");
+    byId("removed").querySelector("output").textContent = `without ${removed.length > 2 ? `${removed.length} functions` : names}`;
     byId("order").disabled = state.view === "chart" || state.view === "table";
-  },
-
-  showLegend() {
-    const { state, palette } = this;
-    const host = byId("legend");
-    const inputs = [this.shown, this.items, this.stats, state.color, state.off.join(), this.themed];
-    this.keep("legend", inputs, () => {
-      if (this.shown.before) host.replaceChildren(...growthLegend(palette));
-      else if (state.color === "package") host.replaceChildren(...this.packageLegend());
-      else if (state.color === "share") host.replaceChildren(...shareLegend(palette));
-      else host.replaceChildren(...this.kindLegend());
-      return true;
-    });
-  },
-
-  kindLegend() {
-    const { profile, meta, state, palette } = this;
-    const own = this.kept.get("own").value;
-    const sums = new Float64Array(meta.kinds.length);
-    const present = new Uint8Array(meta.kinds.length);
-    for (let node = 1; node < profile.nodes; node++) {
-      const kind = profile.frameKind[profile.frame[node]];
-      sums[kind] += own[node];
-      present[kind] = 1;
-    }
-    const others = meta.kinds.filter((name, kind) => present[kind] && !JAVASCRIPT.has(name));
-    const chips = meta.kinds.map((name, kind) => {
-      if (!present[kind]) return null;
-      const off = state.off.includes(name);
-      const swatch = make("i", { className: "swatch" });
-      swatch.style.background = palette.kind(name);
-      const share = make("span", { className: "dim", textContent: sums[kind] ? formatShare(sums[kind], this.whole) : "" });
-      const button = make(
-        "button",
-        {
-          className: "chip",
-          title: `${KIND_NAMES[name]}: ${off ? "show these frames" : "hide these frames, their time goes to their callers"}`,
-        },
-        swatch, KIND_WORDS[name], " ", share,
-      );
-      button.setAttribute("aria-pressed", String(!off));
-      button.dataset.kind = name;
-      button.addEventListener("click", () => {
-        this.change({ off: off ? state.off.filter((other) => other !== name) : [...state.off, name] });
-        byId("legend").querySelector(`[data-kind=${name}]`)?.focus();
-      });
-      return button;
-    }).filter(Boolean);
-    return others.length && others.length < chips.length ? [...chips, this.onlyJavaScript(others)] : chips;
-  },
-
-  // One switch for all kinds that are not JavaScript.
-  onlyJavaScript(others) {
-    const on = others.every((name) => this.state.off.includes(name));
-    const button = make("button", {
-      className: "chip only",
-      textContent: "JavaScript only",
-      title: "Leave out all frames that are not JavaScript, as --native off does",
-    });
-    button.setAttribute("aria-pressed", String(on));
-    button.addEventListener("click", () => {
-      const off = this.state.off.filter((name) => !others.includes(name));
-      this.change({ off: on ? off : [...off, ...others] });
-      byId("legend").querySelector(".only")?.focus();
-    });
-    return button;
-  },
-
-  packageLegend() {
-    const { items, stats, palette } = this;
-    const sums = new Map();
-    for (let item = 0; item < items.count; item++) {
-      const name = items.packageName(item);
-      sums.set(name, (sums.get(name) ?? 0) + stats.self[item]);
-    }
-    const largest = [...sums].filter(([name, sum]) => name && sum).sort((a, b) => b[1] - a[1]).slice(0, 14);
-    return largest.map(([name, sum]) => {
-      const swatch = make("i", { className: "swatch" });
-      swatch.style.background = palette.package(name);
-      const share = make("span", { className: "dim", textContent: formatShare(sum, this.whole) });
-      return make("span", { className: "chip", title: "Share of self time" }, swatch, name, " ", share);
-    });
   },
 
   showStrip() {
@@ -240,9 +162,10 @@ Object.assign(App.prototype, {
     on("coloring", "change", () => this.change({ color: byId("coloring").value }));
     on("order", "change", () => this.change({ order: byId("order").value }));
     on("thread", "change", () => this.change({ thread: Number(byId("thread").value), zoom: "" }));
-    on("lines", "change", () => this.change({ lines: byId("lines").checked, selected: "", zoom: this.state.view === "flame" ? this.state.zoom : "" }));
+    on("lines", "change", () => this.change({ lines: byId("lines").checked, selected: "", removed: "", zoom: this.state.view === "flame" ? this.state.zoom : "" }));
     on("next", "click", () => this.nextMatch(1));
     on("previous", "click", () => this.nextMatch(-1));
+    on("putback", "click", () => this.change({ removed: "" }));
     on("allofit", "click", () => this.change({ range: null }));
     on("svg", "click", () => this.saveSvg());
     on("print", "click", () => print());
@@ -333,6 +256,8 @@ Object.assign(App.prototype, {
       Home: () => this.reset(),
       n: () => this.nextMatch(1),
       N: () => this.nextMatch(-1),
+      "+": () => graph.model && graph.gestures.scale(0.7),
+      "-": () => graph.model && graph.gestures.scale(1 / 0.7),
       F3: () => this.nextMatch(event.shiftKey ? -1 : 1),
       i: () => this.change({ icicle: !this.state.icicle }),
       c: () => this.nextColoring(),
@@ -377,18 +302,3 @@ Object.assign(App.prototype, {
     this.change({ zoom: "" });
   },
 });
-
-function shareLegend(palette) {
-  return gradientLegend(palette, ["no self time", "most self time"], (part) => palette.share(part));
-}
-
-function growthLegend(palette) {
-  return gradientLegend(palette, ["gone", "new"], (part) => palette.growth(part * 2 - 1));
-}
-
-function gradientLegend(palette, [low, high], color) {
-  const scale = make("i", { className: "gradient" });
-  const stops = Array.from({ length: 11 }, (_, at) => color(at / 10));
-  scale.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
-  return [make("span", { className: "chip" }, low, scale, high)];
-}

@@ -63,11 +63,13 @@ class Details {
     sandwich.addEventListener("click", () => this.actions.open(item));
     const search = make("button", { className: "plain", textContent: "Highlight", title: "Search for this function" });
     search.addEventListener("click", () => this.actions.search(items.label(item)));
+    const remove = make("button", { className: "plain", textContent: "Remove", title: "Leave out all stacks with this function (Alt-click)" });
+    remove.addEventListener("click", () => this.actions.remove(item));
     this.host.replaceChildren(
       close,
       make("h2", { textContent: items.rawName(item) || items.name(item) }),
       make("p", { className: "place", textContent: place }),
-      make("p", { className: "actions" }, sandwich, search, copy),
+      make("p", { className: "actions" }, sandwich, search, remove, copy),
       this.figures(item, context),
       ...(stats.totalBefore && shown.before ? [] : [this.kinds(found.byKind, context)]),
       ...this.lines(item, found.byLine, context),

@@ -8,8 +8,8 @@ const THIN = 0.6;
 const ZOOM_MS = 260;
 
 class Graph {
-  constructor(host, { palette, color, matches, tip, onPick, onZoom, title }) {
-    Object.assign(this, { host, palette, color, matches, tip, onPick, onZoom, title });
+  constructor(host, { palette, color, matches, tip, onPick, onZoom, onPart, onRemove, title }) {
+    Object.assign(this, { host, palette, color, matches, tip, onPick, onZoom, onPart, onRemove, title });
     this.scroller = host.appendChild(document.createElement("div"));
     this.scroller.className = "scroller";
     this.spacer = this.scroller.appendChild(document.createElement("div"));
@@ -18,6 +18,8 @@ class Graph {
     this.over.className = "over";
     this.model = null;
     this.zoomed = 0;
+    // The part of the width that is shown, where it was chosen freely.
+    this.part = null;
     this.cursor = -1;
     this.hover = -1;
     this.upward = true;
@@ -25,24 +27,27 @@ class Graph {
     this.widths = new Map();
     new ResizeObserver(() => this.resize()).observe(host);
     this.scroller.addEventListener("scroll", () => this.draw());
-    this.scroller.addEventListener("mousemove", (event) => this.moved(event));
-    this.scroller.addEventListener("mouseleave", () => this.setHover(-1));
-    this.scroller.addEventListener("click", (event) => this.clicked(event));
-    this.scroller.addEventListener("wheel", (event) => this.wheeled(event), { passive: false });
+    this.gestures = new Gestures(this);
   }
 
   // Shows a model; `zoomed` is the box to start from.
-  show(model, items, { upward, zoomed = 0, cursor = -1 }) {
+  show(model, items, { upward, zoomed = 0, part = null, cursor = -1 }) {
     this.model = model;
     this.items = items;
     this.upward = upward;
     this.zoomed = zoomed;
+    this.part = part;
     this.cursor = cursor;
     this.hover = -1;
-    this.view = this.target(zoomed);
+    this.view = this.goal;
     this.moving = null;
     this.settle();
     this.draw();
+  }
+
+  // The range that is shown when nothing moves.
+  get goal() {
+    return this.part ? this.part.map((end) => end * this.model.width) : this.target(this.zoomed);
   }
 
   target(box) {
@@ -76,19 +81,28 @@ class Graph {
   // Makes the scroller as high as what is shown, with the zoomed box in sight.
   settle() {
     if (!this.model || !this.height) return;
-    const view = this.target(this.zoomed);
-    this.shownRows = this.depth(view);
+    this.shownRows = this.depth(this.goal);
     this.spacer.style.height = `${this.shownRows * ROW + 6}px`;
     const ancestors = Math.max(0, this.model.row(this.zoomed) - 3) * ROW;
     const most = this.scroller.scrollHeight - this.height;
     this.scroller.scrollTop = this.upward ? most - ancestors : ancestors;
   }
 
-  // Zooms to a box, smoothly.
-  zoom(box) {
+  // Makes the scroller as high as what is shown, and leaves the rows where they are.
+  settleRows() {
+    const below = this.scroller.scrollHeight - this.scroller.scrollTop;
+    this.shownRows = this.depth(this.goal);
+    this.spacer.style.height = `${this.shownRows * ROW + 6}px`;
+    if (this.upward) this.scroller.scrollTop = this.scroller.scrollHeight - below;
+    this.draw();
+  }
+
+  // Zooms to a box, or to a part of the width, smoothly.
+  zoom(box, part = null) {
     const from = this.view;
     this.zoomed = box;
-    const to = this.target(box);
+    this.part = part;
+    const to = this.goal;
     this.settle();
     if (matchMedia("(prefers-reduced-motion: reduce)").matches || document.hidden) {
       this.view = to;
@@ -294,49 +308,11 @@ class Graph {
     return this.model.x[box] <= at + THIN / scale ? box : -1;
   }
 
-  point(event) {
-    const area = this.scroller.getBoundingClientRect();
-    return [event.clientX - area.left, event.clientY - area.top];
-  }
-
-  moved(event) {
-    const box = this.hit(...this.point(event));
-    this.setHover(box);
-    if (box >= 0) this.tip.show(this.model, box, event.clientX, event.clientY);
-  }
-
   setHover(box) {
     if (box < 0) this.tip.hide();
-    this.scroller.style.cursor = box < 0 ? "" : "pointer";
     if (box === this.hover) return;
     this.hover = box;
     if (this.model && !this.waiting) this.paintOver();
-  }
-
-  clicked(event) {
-    this.host.focus({ preventScroll: true });
-    const box = this.hit(...this.point(event));
-    if (box < 0) return;
-    this.cursor = box;
-    this.onPick(this, box);
-    if (!event.shiftKey) this.onZoom(this, box);
-    this.paintOver();
-  }
-
-  // Ctrl and the wheel move the edges about the mouse; without it the rows scroll.
-  wheeled(event) {
-    if (!event.ctrlKey || !this.model) return;
-    event.preventDefault();
-    const [x] = this.point(event);
-    const [from, to] = this.view;
-    const at = from + ((to - from) * x) / this.scroller.clientWidth;
-    const factor = Math.exp(event.deltaY * 0.004);
-    const least = this.model.width / 1e7;
-    const size = Math.min(this.model.width, Math.max(least, (to - from) * factor));
-    const left = Math.min(Math.max(0, at - ((at - from) / (to - from)) * size), this.model.width - size);
-    this.view = [left, left + size];
-    this.moving = null;
-    this.draw();
   }
 
   // Moves the cursor: to the caller, the heaviest callee, or the neighbour.
@@ -369,7 +345,7 @@ class Graph {
 
   // Scrolls to a box, and zooms out to where it is in sight.
   reveal(box) {
-    const [from, to] = this.target(this.zoomed);
+    const [from, to] = this.goal;
     const { x, total } = this.model;
     const slack = (to - from) * 1e-6;
     if (x[box] + total[box] <= from + slack || x[box] >= to - slack) {

@@ -19,6 +19,8 @@ class App {
         title: () => this.rootTitle,
         onPick: (graph, box) => this.pickBox(graph, box),
         onZoom: (graph, box) => this.zoomTo(graph, box, true),
+        onPart: (graph) => this.keepPart(graph),
+        onRemove: (graph, box) => this.remove(graph.model.item[box]),
       });
     this.graph = graph("graph");
     this.callers = graph("callers");
@@ -35,6 +37,7 @@ class App {
       close: () => this.change({ selected: "" }),
       open: (item) => this.openSandwich(item),
       search: (query) => this.change({ query, regexp: false }),
+      remove: (item) => this.remove(item),
       pick: (item) => this.pick(item, true),
     });
     this.search = new Search(byId("search"), byId("regexp"), byId("matched"), (step) => {
@@ -76,8 +79,10 @@ class App {
     if (this.themed !== state.theme) this.retheme();
     const own = this.keep("own", [state.thread, range], () => countOwn(profile, state.thread, state.range));
     const off = this.meta.kinds.map((name) => state.off.includes(name));
-    this.shown = this.keep("shown", [own, state.off.join()], () => new Shown(profile, own, off));
     this.items = this.keep("items", [state.lines], () => makeItems(profile, state.lines));
+    const removed = new Set(state.removed.split(".").filter(Boolean).map(Number));
+    const inputs = [own, this.items, state.off.join(), state.removed];
+    this.shown = this.keep("shown", inputs, () => new Shown(profile, own, off, this.items, removed));
     this.stats = this.keep("stats", [this.shown, this.items], () => itemStats(this.shown, this.items));
     this.whole = this.shown.total[0];
     this.selected = this.readSelected();
@@ -167,41 +172,11 @@ class App {
     this.change({ view: "sandwich", selected: String(item), zoom: "" });
   }
 
-  zoomTo(graph, box, step) {
-    if (graph.zoomed === box) {
-      if (box === 0) graph.zoom(0);
-      return;
-    }
-    graph.zoom(box);
-    this.state.zoom = box === 0 ? "" : this.zoomWord(graph, box);
-    this.state.keep(step);
-    this.showCrumbs();
-  }
-
-  // A box in the address: by its node where the tree is the profile's, else by its path.
-  zoomWord(graph, box) {
-    const which = graph === this.callers ? "c" : "";
-    if (this.state.view === "flame") return `n${graph.model.node[box]}`;
-    if (this.state.view === "chart") return `t${box}`;
-    const path = graph.model.path(box);
-    return path.length > 80 ? "" : `${which}p${path.join(".")}`;
-  }
-
-  zoomBox(model, word) {
-    const match = /^c?([npt])([\d.]+)$/.exec(word);
-    if (!match || !model) return 0;
-    const [, how, rest] = match;
-    if (how === "t") return Number(rest) < model.count ? Number(rest) : 0;
-    let path = rest.split(".").map(Number);
-    if (how === "n") {
-      path = [];
-      let node = Number(rest);
-      if (!(node < this.shown.count)) return 0;
-      if (this.shown.hidden[node]) node = this.shown.up[node];
-      for (; node > 0; node = this.shown.up[node]) path.push(this.items.ofNode[node]);
-      path.reverse();
-    }
-    return Math.max(0, model.find(path));
+  // Leaves out all stacks that hold an item.
+  remove(item) {
+    if (item < 0) return;
+    const { removed } = this.state;
+    this.change({ removed: removed ? `${removed}.${item}` : String(item), zoom: "" });
   }
 
   makeModel(view) {
@@ -260,12 +235,14 @@ class App {
 
   showGraph(graph, model, upward, zoom) {
     const zoomed = this.zoomBox(model, zoom);
+    const part = this.zoomPart(zoom);
     if (graph.model === model && graph.upward === upward && graph.items === this.items) {
-      if (graph.zoomed !== zoomed) graph.zoom(zoomed);
+      const moved = String(part) !== String(graph.part?.map((end) => +end.toFixed(7)) ?? null);
+      if (graph.zoomed !== zoomed || moved) graph.zoom(zoomed, part);
       graph.draw();
       return;
     }
-    graph.show(model, this.items, { upward, zoomed });
+    graph.show(model, this.items, { upward, zoomed, part });
   }
 
   showMiddle() {
@@ -305,46 +282,6 @@ class App {
 
   sortBy(key) {
     this.change(this.state.sort === key ? { up: !this.state.up } : { sort: key, up: false }, false);
-  }
-
-  // What the view shows, where nothing is zoomed.
-  get hint() {
-    if (this.shown.before && this.state.view !== "table") return "As wide as the mean of both shares; red grew, blue shrank.";
-    return {
-      flame: "Callees above their callers, as wide as their share of the samples. Click to zoom.",
-      bottom: "Where the samples ended, and above each function who called it.",
-      sandwich: "Callers of the selected function above, its callees below.",
-      table: "Click a function for its lines, double-click for its callers and callees.",
-      chart: "Stacks as they were over time. Gaps: the thread did not run.",
-    }[this.state.view];
-  }
-
-  showCrumbs() {
-    const graph = this.state.zoom.startsWith("c") ? this.callers : this.graph;
-    const host = byId("crumbs");
-    const { model } = graph;
-    if (this.state.view === "table" || !model || graph.zoomed === 0) {
-      host.replaceChildren(make("span", { className: "dim", textContent: this.hint }));
-      return;
-    }
-    const boxes = [];
-    for (let box = graph.zoomed; ; box = model.parent[box]) {
-      boxes.unshift(box);
-      if (box === 0) break;
-    }
-    const parts = boxes.map((box, at) => {
-      const item = model.item[box];
-      const last = at === boxes.length - 1;
-      const button = make("button", { textContent: item < 0 ? "all" : this.items.name(item), title: this.items.label(item) });
-      if (last) button.setAttribute("aria-current", "true");
-      button.addEventListener("click", () => this.zoomTo(graph, box, true));
-      return button;
-    });
-    if (parts.length > 7) parts.splice(2, parts.length - 6, make("span", { textContent: "…" }));
-    const weight = model.chart
-      ? formatTime(model.total[graph.zoomed])
-      : formatShare(this.shown.before ? model.after[graph.zoomed] : model.total[graph.zoomed], this.whole);
-    host.replaceChildren(...parts, make("span", { className: "dim", textContent: weight }));
   }
 
   showSearch() {

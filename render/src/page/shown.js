@@ -15,15 +15,16 @@ function countOwn(profile, thread, range) {
 }
 
 // The nodes that are shown: those of kinds that are switched off are left out, and what they
-// counted is their caller's.
+// counted is their caller's. Stacks that hold a removed item are left out whole.
 class Shown {
-  constructor(profile, own, off) {
+  constructor(profile, own, off, items, removed) {
     const { nodes, parent, frame, frameKind } = profile;
     this.profile = profile;
     this.count = nodes;
     this.up = new Int32Array(nodes);
     this.own = own.slice();
     this.before = profile.before ? profile.before.slice() : null;
+    if (removed.size) this.removeStacks(items, removed);
     const hidden = new Uint8Array(nodes);
     for (let node = 1; node < nodes; node++) {
       const caller = hidden[parent[node]] ? this.up[parent[node]] : parent[node];
@@ -41,6 +42,16 @@ class Shown {
     this.totalBefore = this.before && this.sums(this.before, hidden);
     this.hidden = hidden;
     this.linkChildren();
+  }
+
+  removeStacks(items, removed) {
+    const gone = new Uint8Array(this.count);
+    for (let node = 1; node < this.count; node++) {
+      if (!gone[this.profile.parent[node]] && !removed.has(items.ofNode[node])) continue;
+      gone[node] = 1;
+      this.own[node] = 0;
+      if (this.before) this.before[node] = 0;
+    }
   }
 
   sums(own, hidden) {

@@ -15,6 +15,7 @@ const DEFAULTS = {
   regexp: false,
   lines: false,
   selected: "",
+  removed: "",
   zoom: "",
   sort: "self",
   up: false,
