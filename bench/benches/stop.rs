@@ -34,6 +34,7 @@ fn recorded(c: &mut Criterion) {
         };
         (0..WARM).for_each(|_| stop(&mut sampler, THREAD));
         assert_eq!(sampler.last(), recording.frames, "the recording shows what the process did");
+        println!("{frames}: {} frames recalled", sampler.recalled());
         let label = format!("{frames} ({} in all)", recording.frames.len());
         group.throughput(Throughput::Elements(recording.frames.len() as u64));
         group.bench_function(BenchmarkId::new("held, as it stood", &label), |b| {
@@ -101,6 +102,7 @@ fn live(c: &mut Criterion) {
         println!("{frames} JavaScript frames, {} in all:", sampler.last().len());
         println!("  whole stop {whole}");
         println!("  held       {held}");
+        println!("  recalled in the last stop: {}", sampler.recalled());
         println!("  reads in a stop: {median}, at most {most}\n");
     }
     group.finish();

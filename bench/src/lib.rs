@@ -6,4 +6,5 @@
 pub mod live;
 pub mod pair;
 pub mod recording;
+pub mod session;
 pub mod stop;

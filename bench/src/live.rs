@@ -9,6 +9,7 @@ use flame_sys::memory::ProcessMemory;
 use flame_sys::process::{Process, map_file};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 use tests::process::Target;
 use tests::version::Version;
 
@@ -20,6 +21,9 @@ pub const THREAD: usize = 0;
 
 /// Another number for it: a stop by this one has the sampler forget the last stop by the first.
 pub const OTHER_THREAD: usize = flame_core::limits::RECALLED_THREADS;
+
+/// Until a program does what it does for the rest of its life.
+const SETTLING: Duration = Duration::from_millis(300);
 
 /// A running Node program. Killed when it is dropped.
 pub struct Live {
@@ -45,6 +49,8 @@ impl Live {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(program.as_ref());
         let mut command = Command::new(tests::nodes::node(NODE));
         let node = Target::ready(command.arg(path).args(arguments)).expect("the program says READY");
+        // Until all is compiled and mapped that will be.
+        std::thread::sleep(SETTLING);
         let process = Process::open(node.pid()).expect("the process is there");
         let mut text = Vec::new();
         process.maps(&mut text).expect("its mappings can be read");
