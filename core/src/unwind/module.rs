@@ -70,6 +70,26 @@ impl<'a> ModuleUnwind<'a> {
         Some((fde.initial_address(), fde.end_address()))
     }
 
+    /// The largest stretch between two functions without unwind information: from the end of one to the
+    /// start of the next. `None` without a search table.
+    pub fn largest_gap(&self) -> Option<core::ops::Range<u64>> {
+        let start = |entry: &[u8; 8]| self.table_base.wrapping_add_signed(low(entry).into());
+        let gap = |pair: &&[[u8; 8]]| start(&pair[1]).saturating_sub(start(&pair[0]));
+        // A function may be large itself, so the widest few distances are looked at.
+        let mut widest: [Option<&[[u8; 8]]>; 8] = [None; 8];
+        for pair in self.table.windows(2) {
+            let least = widest.iter_mut().min_by_key(|pair| pair.as_ref().map_or(0, gap))?;
+            if gap(&pair) > least.as_ref().map_or(0, gap) {
+                *least = Some(pair);
+            }
+        }
+        let gaps = widest.iter().flatten().filter_map(|pair| {
+            let (_, end) = self.function(start(&pair[0]))?;
+            Some(end..start(&pair[1]))
+        });
+        gaps.max_by_key(|gap| gap.end.saturating_sub(gap.start))
+    }
+
     /// Number of functions in the search table.
     pub const fn len(&self) -> usize {
         self.table.len()

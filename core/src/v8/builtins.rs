@@ -5,6 +5,7 @@
 
 use crate::elf::Elf;
 use crate::limits;
+use crate::unwind::ModuleUnwind;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -130,6 +131,15 @@ impl<'a> Builtins<'a> {
     /// The place of the code in the file, where only that is known: a stripped build.
     pub fn unnamed(blob: Range<u64>) -> Builtins<'a> {
         Builtins { list: Vec::new(), blob, refused: 0 }
+    }
+
+    /// The place of the code in a stripped build: the builtins are by far the largest stretch of code
+    /// without unwind information (1 to 2 MiB; OpenSSL's assembly comes next).
+    pub fn in_gap(elf: &Elf<'a>) -> Builtins<'a> {
+        const SMALLEST: u64 = 512 << 10;
+        let gap = ModuleUnwind::new(elf).and_then(|unwind| unwind.largest_gap());
+        let blob = gap.and_then(|gap| Some(elf.offset_of(gap.start)?..elf.offset_of(gap.end)?));
+        Builtins::unnamed(blob.filter(|blob| blob.end.saturating_sub(blob.start) >= SMALLEST).unwrap_or(0..0))
     }
 
     /// Whether a place in the file lies in the builtins' code.

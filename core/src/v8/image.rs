@@ -60,7 +60,10 @@ impl<'a> Image<'a> {
             Ok(layout) => layout,
             Err(unsupported) => return Some(Err(unsupported)),
         };
-        let builtins = Builtins::of(elf);
+        let mut builtins = Builtins::of(elf);
+        if builtins.is_empty() && version.since(7, 4) {
+            builtins = Builtins::in_gap(elf);
+        }
         let isolate = IsolateAccess::of(elf, version, &builtins);
         let [sizes] = elf.find(&[b"_ZN2v88internal11interpreter9Bytecodes14kBytecodeSizesE"]);
         let bytecode_sizes = sizes.and_then(|symbol| {
