@@ -70,14 +70,16 @@ impl<'a> ModuleUnwind<'a> {
         Some((fde.initial_address(), fde.end_address()))
     }
 
-    /// The largest stretch between two functions without unwind information: from the end of one to the
-    /// start of the next. `None` without a search table.
-    pub fn largest_gap(&self) -> Option<core::ops::Range<u64>> {
+    /// The largest stretch between two functions in `within` without unwind information: from the end of
+    /// one to the start of the next. `None` without a search table.
+    pub fn largest_gap(&self, within: &core::ops::Range<u64>) -> Option<core::ops::Range<u64>> {
         let start = |entry: &[u8; 8]| self.table_base.wrapping_add_signed(low(entry).into());
         let gap = |pair: &&[[u8; 8]]| start(&pair[1]).saturating_sub(start(&pair[0]));
         // A function may be large itself, so the widest few distances are looked at.
         let mut widest: [Option<&[[u8; 8]]>; 8] = [None; 8];
-        for pair in self.table.windows(2) {
+        let is_within =
+            |pair: &&[[u8; 8]]| within.contains(&start(&pair[0])) && within.contains(&start(&pair[1]));
+        for pair in self.table.windows(2).filter(is_within) {
             let least = widest.iter_mut().min_by_key(|pair| pair.as_ref().map_or(0, gap))?;
             if gap(&pair) > least.as_ref().map_or(0, gap) {
                 *least = Some(pair);

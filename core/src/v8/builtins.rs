@@ -137,7 +137,9 @@ impl<'a> Builtins<'a> {
     /// without unwind information (1 to 2 MiB; OpenSSL's assembly comes next).
     pub fn in_gap(elf: &Elf<'a>) -> Builtins<'a> {
         const SMALLEST: u64 = 512 << 10;
-        let gap = ModuleUnwind::new(elf).and_then(|unwind| unwind.largest_gap());
+        let text = elf.section(b".text").map(|text| text.vaddr..text.vaddr.saturating_add(text.size));
+        let text = text.unwrap_or(0..u64::MAX);
+        let gap = ModuleUnwind::new(elf).and_then(|unwind| unwind.largest_gap(&text));
         let blob = gap.and_then(|gap| Some(elf.offset_of(gap.start)?..elf.offset_of(gap.end)?));
         Builtins::unnamed(blob.filter(|blob| blob.end.saturating_sub(blob.start) >= SMALLEST).unwrap_or(0..0))
     }
