@@ -224,15 +224,23 @@ fn permission(evidence: &Evidence) -> (String, &'static str) {
         );
     }
     if evidence.sys_ptrace {
-        if evidence.same_user_namespace == Some(false) {
-            let why =
-                "the process is in another user namespace, where node-flame's CAP_SYS_PTRACE does not count";
-            return (why.into(), "run it on the host as root, or inside of that namespace");
-        }
-        return (
-            "node-flame has CAP_SYS_PTRACE, so a security module (SELinux, AppArmor) forbids it".into(),
-            "the kernel's log or the audit log names the rule",
-        );
+        return match evidence.same_user_namespace {
+            Some(true) => (
+                "node-flame has CAP_SYS_PTRACE, so a security module (SELinux, AppArmor) forbids it".into(),
+                "the kernel's log or the audit log names the rule",
+            ),
+            Some(false) => (
+                "the process is in another user namespace, where node-flame's CAP_SYS_PTRACE does not count"
+                    .into(),
+                "run it on the host as root, or inside of that namespace",
+            ),
+            None => (
+                "node-flame has CAP_SYS_PTRACE, but not over this process: it is in another user namespace, \
+                 or a security module (SELinux, AppArmor) forbids it"
+                    .into(),
+                "run it on the host as root; the audit log names a rule of a security module",
+            ),
+        };
     }
     if !same_user && our_uid == 0 {
         return ("node-flame is root, but without CAP_SYS_PTRACE (as in a container)".into(), CONTAINER);
@@ -408,6 +416,51 @@ mod tests {
         assert_eq!(Failure::from(Misuse::Nothing).exit_code(), 2);
         let error = OutputError { path: None, cause: OutputCause::Create(Errno::ACCESS) };
         assert_eq!(Failure::from(error).exit_code(), 1);
+    }
+
+    #[test]
+    fn a_refused_permission_names_the_rule_that_refused_it() {
+        let other_user = Evidence { our_uid: 1000, our_gid: 1000, ..Evidence::default() };
+        let same_user = Evidence { their_uid: [1000; 3], their_gid: [1000; 3], ..other_user };
+        let root = Evidence { their_uid: [7; 3], ..Evidence::default() };
+        let able = Evidence { sys_ptrace: true, ..Evidence::default() };
+        for (evidence, words) in [
+            (
+                other_user,
+                "runs as user 0 and node-flame as user 1000; run as root or give the binary CAP_SYS",
+            ),
+            (root, "root, but without CAP_SYS_PTRACE (as in a container); run it on the host"),
+            (
+                Evidence { yama: Some(1), ..same_user },
+                "yama's ptrace_scope is 1: node-flame needs CAP_SYS_PTRACE",
+            ),
+            (Evidence { yama: Some(3), ..same_user }, "yama's ptrace_scope is 3: nobody may trace"),
+            (Evidence { not_dumpable: true, ..same_user }, "made itself undumpable"),
+            (
+                Evidence { more_capable: true, ..same_user },
+                "has capabilities that node-flame lacks; run as root",
+            ),
+            (Evidence { no_ptrace: true, our_seccomp: 2, ..same_user }, "refused to node-flame altogether"),
+            (Evidence { same_user_namespace: Some(false), ..able }, "in another user namespace"),
+            (Evidence { same_user_namespace: Some(true), ..able }, "so a security module"),
+            (able, "another user namespace, or a security module"),
+        ] {
+            let message = Failure::Refused(2291, Refusal::NotPermitted(evidence)).to_string();
+            assert!(message.starts_with("cannot attach to 2291: Operation not permitted; "), "{message}");
+            assert!(message.contains(words), "no {words:?} in: {message}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_node_is_told_with_what_may_have_been_meant() {
+        let message = |exe: &str, nodes: &[u32]| {
+            Failure::NotNode(7, Program { exe: exe.into(), nodes: nodes.into() }).to_string()
+        };
+        assert_eq!(message("/bin/cat", &[]), "7 is not a Node.js process: it runs /bin/cat and holds no V8");
+        assert!(message("/usr/bin/python3.11", &[]).ends_with("; for Python there is py-spy"));
+        assert!(message("/opt/bun (deleted)", &[]).contains("JavaScriptCore"));
+        assert!(message("/bin/dash", &[8]).ends_with("but its descendant 8 is Node: node-flame 8 ..."));
+        assert!(message("/bin/dash", &[8, 9]).ends_with("descendants 8, 9 are Node: node-flame 8 ..."));
     }
 
     #[test]

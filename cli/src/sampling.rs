@@ -144,7 +144,7 @@ impl Sampling<'_> {
 
 impl Visitor for Sampling<'_> {
     fn started(&mut self, thread: ThreadKey) -> bool {
-        if thread.index == 0 {
+        if thread.tid == self.pid {
             self.node = self.version.read();
             self.teller.tell(Word::Attached);
         }
