@@ -49,7 +49,7 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
         write!(out, ",\"hitCount\":{}}}", idle.hits)?;
     }
     let start = profile.meta.started.saturating_mul(1_000_000);
-    let end = times.length_us() + idle.tail_us;
+    let end = times.length_us().saturating_add(idle.tail_us);
     write!(out, "],\n\"startTime\":{start},\"endTime\":{}", start.saturating_add(end))?;
     list(out, "samples", steps(&times, &tree, &idle).map(|step| step.0))?;
     list(out, "timeDeltas", steps(&times, &tree, &idle).map(|step| step.1))?;
@@ -69,8 +69,8 @@ impl Idle {
         let period = times.period_us();
         let left = profile.meta.duration_us.saturating_sub(times.length_us());
         let tail_us = if left > period { left } else { 0 };
-        let gaps: u64 = times.stretches().map(|stretch| stretch.idle_us).sum();
-        Idle { node, hits: (gaps + tail_us).div_ceil(period), tail_us }
+        let gaps = times.stretches().fold(tail_us, |sum, stretch| sum.saturating_add(stretch.idle_us));
+        Idle { node, hits: gaps.div_ceil(period), tail_us }
     }
 }
 

@@ -20,6 +20,8 @@ mod tree;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 #[path = "../build/sha256.rs"]
 mod sha256;
 #[cfg(test)]

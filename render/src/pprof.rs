@@ -283,4 +283,4 @@ fn comment(profile: &Profile) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -69,7 +69,7 @@ fn thread(
     samples: &[Sample],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let end: u64 = times.of(samples).map(|stretch| stretch.idle_us + stretch.busy_us).sum();
+    let end = times.of(samples).fold(0u64, |end, stretch| end.saturating_add(stretch.length_us()));
     out.write_all(b"{\"type\":\"sampled\",\"name\":")?;
     json::string(out, name)?;
     write!(out, ",\"unit\":\"microseconds\",\"startValue\":0,\"endValue\":{end},\"samples\":[")?;

@@ -14,13 +14,15 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
     let tree = Tree::new(profile, Shown { glue: false, native: view.native }, style, view);
     writeln!(out, "Total samples: {}", tree.total(0))?;
     let mut label = String::new();
+    let mut blanks = String::new();
     for (node, depth) in tree.walk().skip(1) {
         label.clear();
         if let Some(number) = tree.label(node) {
             tree.labels.write(number, &mut label);
         }
-        let indent = (depth as usize - 1) * 2;
-        writeln!(out, "{:indent$}{} {label}", "", tree.total(node))?;
+        let indent = (depth as usize).saturating_sub(1) * 2;
+        blanks.extend(std::iter::repeat_n(' ', indent.saturating_sub(blanks.len())));
+        writeln!(out, "{}{} {label}", &blanks[..indent], tree.total(node))?;
     }
     match summary(profile) {
         Some(summary) => writeln!(out, "\n{summary}"),

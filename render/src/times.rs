@@ -25,6 +25,13 @@ pub struct Stretch {
     pub busy_us: u64,
 }
 
+impl Stretch {
+    /// Both times together.
+    pub fn length_us(self) -> u64 {
+        self.idle_us.saturating_add(self.busy_us)
+    }
+}
+
 /// All samples, thread by thread.
 pub struct Times {
     samples: Vec<Sample>,
@@ -72,7 +79,7 @@ impl Times {
 
     /// Length of all stretches.
     pub fn length_us(&self) -> u64 {
-        self.stretches().fold(0, |sum, stretch| sum.saturating_add(stretch.idle_us + stretch.busy_us))
+        self.stretches().fold(0, |sum, stretch| sum.saturating_add(stretch.length_us()))
     }
 }
 

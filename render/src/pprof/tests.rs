@@ -46,9 +46,9 @@ fn unpacked(bytes: &[u8]) -> Vec<u64> {
 }
 
 /// Names of each sample's functions, leaf first, its count and its thread's id.
-fn samples(profile: &Profile) -> Vec<(Vec<String>, u64, u64)> {
+pub fn samples(profile: &Profile, view: &View) -> Vec<(Vec<String>, u64, u64)> {
     let mut out = Vec::new();
-    write(profile, &View::default(), &mut out).unwrap();
+    write(profile, view, &mut out).unwrap();
     let bytes = miniz_oxide::inflate::decompress_to_vec(&out[10..out.len() - 8]).unwrap();
     let all = fields(&bytes);
     let of = |wanted: u64| all.iter().filter(move |field| field.0 == wanted).map(|field| field.2);
@@ -88,7 +88,7 @@ fn samples_have_stacks_lines_counts_and_threads() {
     build.stack_of(worker, Activity::JavaScript, &[hot]);
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect::<Vec<_>>();
     assert_eq!(
-        samples(&build.finish()),
+        samples(&build.finish(), &View::default()),
         [
             (names(&["(anonymous) b.js:1:1", "ArrayMap:[builtin]:0", "main:1"]), 1, 100),
             (names(&["main:9"]), 1, 100),
@@ -106,7 +106,7 @@ fn a_thinned_log_keeps_the_trees_counts() {
     for number in 0..taken {
         build.stack_of(if number % 3 == 0 { worker } else { ThreadId(0) }, Activity::Native, &[f]);
     }
-    let samples = samples(&build.finish());
+    let samples = samples(&build.finish(), &View::default());
     assert_eq!(samples.iter().map(|sample| sample.1).sum::<u64>(), taken as u64);
     assert_eq!(samples.len(), 2);
 }
