@@ -6,14 +6,15 @@
 use super::raw::FunctionId;
 use crate::arch::Edge;
 use crate::limits::{CODE_EDGES, CODE_MAPS, CODES, WITNESSES};
-use crate::memory::Memory;
+use crate::memory::{Memory, Span};
 use crate::profile::pool::hash;
 use crate::v8::Heap;
-use crate::v8::code::{Code, CodeMaps, EveryMap};
-use crate::v8::heap::Decode;
-use crate::v8::layout::{CodeKind, Placement};
+use crate::v8::code::{Code, CodeMaps, EveryMap, MAX_HEADER};
+use crate::v8::heap::{Decode, untag, word};
+use crate::v8::layout::{CodeKind, Placement, STREAM_CODE};
 use alloc::vec;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// A code object's number: one that was compiled anew, or moved, has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +87,15 @@ impl CodeMaps for KnownMaps {
         true
     }
 }
+
+/// Code objects whose words are read at once.
+const BATCH: usize = 32;
+
+/// Bytes at an instructions' header: its map and, where that is apart, its Code object.
+const HOLDER_BYTES: usize = 16;
+
+/// Bytes that are read to compare a code object with what it was.
+const WITNESS_BYTES: usize = HOLDER_BYTES + MAX_HEADER;
 
 /// Bytes before a pc in which an unknown map is looked for once others are known.
 const FIRST_LOOK: u64 = 16 << 10;
@@ -165,12 +175,29 @@ impl Codes {
     /// `broken` for each that can no longer be vouched for.
     pub fn verify<M: Memory>(&mut self, heap: &Heap<'_, M>, mut broken: impl FnMut(&KnownCode)) {
         let witnesses = core::mem::take(&mut self.witnesses);
-        for start in &witnesses {
-            let Ok(at) = self.known.binary_search_by_key(start, |known| known.code.start) else { continue };
-            let known = self.known[at];
-            if !self.is_unchanged(heap, &known) {
-                broken(&known);
-                self.known.remove(at);
+        let header = usize::from(heap.layout.code.header).min(MAX_HEADER);
+        let mut buffer = [0; BATCH * WITNESS_BYTES];
+        for batch in witnesses.chunks(BATCH) {
+            let mut spans: SmallVec<[Span; 2 * BATCH]> = SmallVec::new();
+            for (number, start) in batch.iter().enumerate() {
+                let known = self.entry(*start);
+                let (holder, address) = known.map_or((0, 0), |known| (known.holder, known.code.address));
+                spans.push(Span::new(holder, number * WITNESS_BYTES, HOLDER_BYTES));
+                spans.push(Span::new(address, number * WITNESS_BYTES + HOLDER_BYTES, header));
+            }
+            heap.memory.read_batch(&mut spans, &mut buffer);
+            for ((start, spans), bytes) in
+                batch.iter().zip(spans.chunks_exact(2)).zip(buffer.chunks_exact(WITNESS_BYTES))
+            {
+                let Ok(at) = self.known.binary_search_by_key(start, |known| known.code.start) else {
+                    continue;
+                };
+                let (known, done) = (self.known[at], spans.iter().all(|span| span.done));
+                let (holder, code) = bytes.split_at(HOLDER_BYTES);
+                if !done || !self.is_unchanged(heap, &known, holder, &code[..header]) {
+                    broken(&known);
+                    self.known.remove(at);
+                }
             }
         }
         self.witnesses = witnesses;
@@ -181,20 +208,23 @@ impl Codes {
         self.known.get_mut(at)
     }
 
-    fn is_unchanged<M: Memory>(&self, heap: &Heap<'_, M>, known: &KnownCode) -> bool {
-        let Ok(map) = heap.memory.word(known.holder) else { return false };
-        let now = heap.code_at(known.holder);
-        let same = |now: &Code| {
-            (now.start, now.size, now.kind, now.deopt, now.positions)
-                == (
-                    known.code.start,
-                    known.code.size,
-                    known.code.kind,
-                    known.code.deopt,
-                    known.code.positions,
-                )
+    /// Whether a code object is what it was, by the first words at its instructions' header and the bytes
+    /// of its Code object.
+    fn is_unchanged<M: Memory>(
+        &self,
+        heap: &Heap<'_, M>,
+        known: &KnownCode,
+        holder: &[u8],
+        code: &[u8],
+    ) -> bool {
+        let leads_there = match heap.layout.code.placement {
+            Placement::Inline(_) => true,
+            Placement::Stream { .. } => untag(word(holder, STREAM_CODE)) == Some(known.code.address),
         };
-        self.maps.words.contains(&map) && now.is_ok_and(|now| same(&now))
+        let same = |now: Code| now == Code { flags: now.flags, ..known.code };
+        leads_there
+            && self.maps.words.contains(&word(holder, 0))
+            && heap.code_from(known.holder, known.code.address, code).is_ok_and(same)
     }
 
     fn enter<M: Memory>(&mut self, heap: &Heap<'_, M>, code: Code) -> KnownCode {

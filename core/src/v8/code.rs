@@ -38,7 +38,7 @@ const MAX_SIZE: u32 = 64 << 20;
 pub const MAX_SCAN: usize = 1 << 20;
 
 /// Largest Code header that is read.
-const MAX_HEADER: usize = 128;
+pub const MAX_HEADER: usize = 128;
 
 impl<M: Memory> Heap<'_, M> {
     /// Reads the code whose instructions' header starts at an untagged address (that of its
@@ -55,6 +55,12 @@ impl<M: Memory> Heap<'_, M> {
         let mut bytes = [0; MAX_HEADER];
         let bytes = bytes.get_mut(..usize::from(layout.header)).ok_or(Decode::Bound)?;
         self.memory.read(address, bytes)?;
+        self.code_from(holder, address, bytes)
+    }
+
+    /// The same from the bytes of the Code object at an untagged address.
+    pub fn code_from(&self, holder: u64, address: u64, bytes: &[u8]) -> Result<Code, Decode> {
+        let layout = &self.layout.code;
         let start = match layout.placement {
             Placement::Inline(header) => holder.wrapping_add(header.into()),
             Placement::Stream { header, start } => {
