@@ -78,7 +78,7 @@ async function main() { //@ fn main
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

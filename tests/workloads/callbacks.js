@@ -120,7 +120,7 @@ function calls(n) { //@ fn calls
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

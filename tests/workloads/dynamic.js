@@ -32,7 +32,7 @@ function round(n) { //@ fn round
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

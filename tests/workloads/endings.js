@@ -15,7 +15,7 @@ function outer(n) { //@ fn outer
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

@@ -65,7 +65,7 @@ function errors(n) { //@ fn errors leaf
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

@@ -99,7 +99,7 @@ function drive(n) { //@ fn drive
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

@@ -84,7 +84,7 @@ function loops(x) { //@ fn loops leaf
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

@@ -36,7 +36,7 @@ const evaluated = (0, eval)('(function evaluated(burn, n, size) { let s = n; for
   's = (s * 43 + i) | 0; return s ^ burn(n); })');
 
 function ready() {
-  size = 120000;
+  size = 400000;
   writeSync(1, 'READY\n');
 }
 

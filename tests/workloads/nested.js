@@ -40,7 +40,7 @@ function first(k) { //@ fn first
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

@@ -27,7 +27,7 @@ function odd(n) { //@ fn odd leaf
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

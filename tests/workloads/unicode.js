@@ -30,7 +30,7 @@ function считать(n) { //@ fn считать
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 

@@ -34,7 +34,7 @@ function onInterval() { //@ fn onInterval
 }
 
 function ready() {
-  size = 120000;
+  size = 400000;
   require('fs').writeSync(1, 'READY\n');
 }
 
