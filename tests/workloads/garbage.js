@@ -4,7 +4,9 @@
 //@ chain top > churn > objects
 //@ chain top > churn > strings
 //@ chain top > churn > compiled > generated
+//@ chain top > churn > compiled > evalCode
 //@ fn generated leaf at=[eval]:1
+//@ fn evalCode leaf name=(anonymous) at=[eval]:1
 var end = Date.now() + (+process.env.WORKLOAD_SECONDS || 600) * 1000, sink = 0, kept = [], serial = 0;
 
 function closures(n) { //@ fn closures leaf

@@ -1,0 +1,51 @@
+//! node-flame names exactly the call chains that the workloads state, on every supported Node version.
+
+use tests::{
+    matrix::{Cell, Measured, Options, alone, cells, failures, look_again, measure_all, table, tell},
+    tiers::Tier,
+    version::{MODERN, Version},
+};
+
+/// Least share of exact samples, in percent.
+const BAR: f64 = 99.0;
+
+/// Least samples with the workload's file in a cell.
+const SAMPLES: u64 = 150;
+
+fn measured(cells: Vec<Cell>) -> Vec<Measured> {
+    measure_all(cells, Options::default(), 2, |_, _| ())
+}
+
+/// Judges cells, after a second look at those that fail; prints the table.
+fn judge(mut measured: Vec<Measured>) {
+    look_again(&mut measured, Options::default(), BAR);
+    tell(&table(&measured));
+    let failures = failures(&measured, BAR, SAMPLES);
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn modern_versions_show_exact_chains() {
+    let _alone = alone();
+    judge(measured(cells(&MODERN, &[], &[Tier::NotInlined]).unwrap()));
+    let with_inlining = measured(cells(&MODERN, &[], &[Tier::Default]).unwrap());
+    tell(&format!("with inlining, for information:\n{}", table(&with_inlining)));
+}
+
+#[test]
+fn each_forced_tier_shows_exact_chains() {
+    let _alone = alone();
+    let long_term: Vec<Version> = MODERN.into_iter().filter(|v| v.major % 2 == 0).collect();
+    let workloads = [
+        "nested.js",
+        "methods.js",
+        "callbacks.js",
+        "recursion.js",
+        "toplevel.js",
+        "classes.js",
+        "async.js",
+        "tiny.js",
+    ];
+    let tiers = [Tier::Unoptimized, Tier::Sparkplug, Tier::Maglev, Tier::Optimized];
+    judge(measured(cells(&long_term, &workloads, &tiers).unwrap()));
+}

@@ -1,0 +1,58 @@
+//! A profile's shares are those of the time that the target spent.
+
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
+
+use tests::{
+    binary::node_flame,
+    matrix::{alone, tell},
+    nodes::node,
+    process::{Target, command, run},
+    stacks::{self, Frame},
+    verdict::total_variation,
+    version::Version,
+};
+
+/// The time in each function so far, in µs, by the target's newest whole line.
+fn spent(target: &Target) -> BTreeMap<String, u64> {
+    let text = target.stdout();
+    let (whole, _) = text.rsplit_once('\n').expect("READY stands on a line of its own");
+    let line = whole.lines().rfind(|line| line.starts_with("SHARES ")).expect("a first round");
+    let part = |part: &str| {
+        let (name, ms) = part.split_once('=').expect("name=ms");
+        (name.to_owned(), (ms.parse::<f64>().expect("milliseconds") * 1e3) as u64)
+    };
+    line.split(' ').skip(1).map(part).collect()
+}
+
+#[test]
+fn a_profile_has_the_shares_that_the_program_measured_itself() {
+    let _alone = alone();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/shares.js");
+    for version in [Version::new(16, 20, 2), Version::new(22, 23, 3), Version::new(26, 10, 0)] {
+        let target = Target::ready(Command::new(node(version)).arg(&program)).unwrap();
+        assert!(target.says("SHARES", Duration::from_secs(5)), "{}", target.stdout());
+        let before = spent(&target);
+        let pid = target.pid().to_string();
+        let ended = run(
+            &mut command(node_flame(), &[&pid, "folded", "10", "--rate", "250"]),
+            Duration::from_secs(40),
+        );
+        let after = spent(&target);
+        assert!(ended.ok(), "{}", ended.stderr);
+        let truth: BTreeMap<String, u64> =
+            after.iter().map(|(name, us)| (name.clone(), us - before.get(name).unwrap_or(&0))).collect();
+        let stacks = stacks::folded(&ended.stdout).unwrap();
+        let path = program.display().to_string();
+        let mut sampled = BTreeMap::new();
+        for stack in &stacks {
+            let own = stack.frames.iter().rev().find_map(|label| Frame::in_scripts(label, &[&path]));
+            if let Some(frame) = own.filter(|frame| truth.contains_key(frame.name)) {
+                *sampled.entry(frame.name.to_owned()).or_default() += stack.count;
+            }
+        }
+        let apart = total_variation(&truth, &sampled);
+        tell(&format!("{version}: {:.2} % apart\n  truth   {truth:?}\n  sampled {sampled:?}", apart * 100.0));
+        assert!(sampled.values().sum::<u64>() > 1500, "too few samples\n{}", ended.stderr);
+        assert!(apart < 0.03, "{version}: profile and truth are {:.2} % apart", apart * 100.0);
+    }
+}
