@@ -85,6 +85,8 @@ pub struct Unread {
     pub id: ScriptId,
     /// Its object, as it stood when it was met.
     pub script: Script,
+    /// Times that its source could not be read.
+    tries: u8,
 }
 
 /// A guess of this stop that is to be confirmed.
@@ -106,6 +108,8 @@ pub struct Functions {
     /// Maps that functions have.
     function_maps: Vec<u64>,
     unread: Vec<Unread>,
+    /// Scripts whose source could not be read in this stop.
+    later: Vec<Unread>,
     witnesses: Vec<Witness>,
     buffer: String,
     stop: u32,
@@ -113,6 +117,9 @@ pub struct Functions {
 
 /// Scripts whose lines wait to be read; beyond that they are met again.
 const UNREAD: usize = 256;
+
+/// Times that a script's source is tried to be read: a collector may just be moving it.
+const TRIES: u8 = 8;
 
 /// Maps of functions that are remembered.
 const FUNCTION_MAPS: usize = 64;
@@ -137,6 +144,7 @@ impl Default for Functions {
             by_script: vec![None; SCRIPT_CACHE],
             function_maps: Vec::with_capacity(FUNCTION_MAPS),
             unread: Vec::with_capacity(UNREAD),
+            later: Vec::with_capacity(UNREAD),
             witnesses: Vec::with_capacity(WITNESSES),
             buffer: String::with_capacity(8 * crate::limits::NAME_BYTES),
             stop: 0,
@@ -153,6 +161,8 @@ impl Functions {
     pub fn begin(&mut self) {
         self.stop = self.stop.wrapping_add(1);
         self.witnesses.clear();
+        let room = UNREAD - self.unread.len();
+        self.unread.extend(self.later.drain(..self.later.len().min(room)));
     }
 
     /// Reads at once the words of all functions among `tagged` that are not known well.
@@ -411,7 +421,7 @@ impl Functions {
         let id = self.scripts.intern(info).map(ScriptId).map_err(|_| Decode::Bound)?;
         self.by_script[slot] = Some(KnownScript { tagged, script, id });
         if self.unread.len() < UNREAD {
-            self.unread.push(Unread { id, script });
+            self.unread.push(Unread { id, script, tries: 0 });
         }
         Ok(id)
     }
@@ -422,6 +432,14 @@ impl Functions {
         let length = |unread: &Unread| scripts.get(unread.id.0 as usize).map_or(0, |script| script.length);
         let at = self.unread.iter().rposition(|unread| length(unread) <= longest)?;
         Some(self.unread.swap_remove(at))
+    }
+
+    /// Keeps a script whose source could not be read, for the next stop.
+    pub fn read_later(&mut self, mut unread: Unread) {
+        unread.tries += 1;
+        if unread.tries < TRIES && self.later.len() < UNREAD {
+            self.later.push(unread);
+        }
     }
 
     /// A function by number.

@@ -25,7 +25,6 @@ pub struct Lines {
     arena: Vec<u8>,
     chunk: Vec<u8>,
     refused: u64,
-    failed: u64,
 }
 
 /// Bytes of source read at once.
@@ -38,7 +37,6 @@ impl Default for Lines {
             arena: Vec::with_capacity(LINE_BYTES),
             chunk: vec![0; CHUNK],
             refused: 0,
-            failed: 0,
         }
     }
 }
@@ -50,19 +48,25 @@ impl Lines {
     }
 
     /// Reads a script's lines from its source, while the target may run: what was read counts only if
-    /// the script's object is the same afterwards.
-    pub fn read<M: Memory>(&mut self, heap: &Heap<'_, M>, id: ScriptId, script: &Script) {
+    /// the script's object is the same afterwards. False if another time may have more luck.
+    pub fn read<M: Memory>(&mut self, heap: &Heap<'_, M>, id: ScriptId, script: &Script) -> bool {
         if self.has(id) || id.0 as usize >= self.tables.len() {
-            return;
+            return true;
         }
         match self.try_read(heap, script) {
             Ok(Some(table)) => self.tables[id.0 as usize] = table,
             Ok(None) => self.refused += 1,
-            Err(_) => self.failed += 1,
+            Err(_) => return false,
         }
+        true
     }
 
-    fn try_read<M: Memory>(&mut self, heap: &Heap<'_, M>, script: &Script) -> Result<Option<Table>, Decode> {
+    fn try_read<M: Memory>(&mut self, heap: &Heap<'_, M>, met: &Script) -> Result<Option<Table>, Decode> {
+        // Its source may have been moved since it was met.
+        let script = heap.read_script(heap.expect(met.address | 1, heap.layout.types.script)?)?;
+        if script.id != met.id {
+            return Err(Decode::Bound);
+        }
         let start = self.arena.len();
         let mut last = 0;
         let mut full = false;
@@ -80,7 +84,7 @@ impl Lines {
             }
             arena.push(length as u8);
         });
-        let unchanged = outcome.and_then(|_| heap.read_script(script.address)).map(|after| after == *script);
+        let unchanged = outcome.and_then(|_| heap.read_script(script.address)).map(|after| after == script);
         if full || unchanged != Ok(true) {
             self.arena.truncate(start);
         }
@@ -104,8 +108,8 @@ impl Lines {
         }))
     }
 
-    /// Scripts that found the arena full, and scripts whose source could not be read.
-    pub fn losses(&self) -> (u64, u64) {
-        (self.refused, self.failed)
+    /// Scripts that found the arena full.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 }

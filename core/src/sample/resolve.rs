@@ -122,9 +122,11 @@ impl Sampler<'_> {
         let (unread, lazy) = self.places.losses();
         remark(unread, "places in code without a source position");
         remark(lazy, "functions whose source positions V8 has not collected");
-        let (arena, failed) = self.lines.losses();
-        remark(arena, "scripts whose lines found no room");
-        remark(failed, "scripts whose source could not be read");
+        let refused = self.lines.refused();
+        let scripts = (0..).map(ScriptId).take_while(|id| self.functions.script(*id).is_some());
+        let without = scripts.filter(|id| !self.lines.has(*id)).count() as u64;
+        remark(refused, "scripts whose lines found no room");
+        remark(without.saturating_sub(refused), "scripts whose source could not be read");
         let (functions, scripts) = self.functions.refused();
         remark(functions + scripts, "functions or scripts found their table full");
         remark(self.functions.strings.refused(), "names found their table full");

@@ -284,7 +284,9 @@ impl<'a> Sampler<'a> {
         }
         // A short source, as eval's are, may die young; a long one can wait until the thread runs.
         while let Some(unread) = self.functions.next_unread(SHORT_SOURCE) {
-            self.lines.read(&heap, unread.id, &unread.script);
+            if !self.lines.read(&heap, unread.id, &unread.script) {
+                self.functions.read_later(unread);
+            }
         }
         self.activity = activity(isolate.vm_state, self.found.first());
         Outcome::Sampled
@@ -371,7 +373,9 @@ impl<'a> Sampler<'a> {
             }
         }
         while let Some(unread) = self.functions.next_unread(u32::MAX) {
-            self.lines.read(&heap, unread.id, &unread.script);
+            if !self.lines.read(&heap, unread.id, &unread.script) {
+                self.functions.read_later(unread);
+            }
         }
     }
 

@@ -189,6 +189,29 @@ fn nor_is_one_whose_frame_stands_as_it_did() {
 }
 
 #[test]
+fn a_source_that_cannot_be_read_at_first_is_read_later() {
+    let (mut heap, registers) = target();
+    let file = executable();
+    let mut sampler = sampler(&file);
+    let field = |heap: &FakeHeap, address: u64, offset: u64| {
+        let mut word = [0; 8];
+        crate::memory::Memory::read(&heap.memory, (address & !1) + offset, &mut word).unwrap();
+        u64::from_le_bytes(word)
+    };
+    let function = field(&heap, STACK + 0x80 - 16, 0);
+    let source = field(&heap, field(&heap, field(&heap, function, 24), 32), 8);
+    let map = field(&heap, source, 0);
+    for at in 0..10 {
+        heap.memory.put_word(source & !1, if at < 3 { 3 } else { map });
+        sampler.held(0, &registers, &heap.memory);
+        sampler.released(0, at, &heap.memory);
+    }
+    let profile = sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+    assert_eq!(stacks(&profile), [("root:1 > middle:4 > leaf:8".to_string(), 10)]);
+    assert!(!profile.receipt.remarks.iter().any(|remark| remark.contains("could not be read")));
+}
+
+#[test]
 fn a_frame_chain_that_runs_in_a_circle_ends() {
     let (mut heap, registers) = target();
     heap.memory.put_word(STACK + 0x180, STACK + 0x80);
