@@ -4,7 +4,7 @@ use super::codes::{Codes, KnownCode};
 use super::found::{Found, JsFrame, StubFrame, Where};
 use super::functions::Functions;
 use super::live::{Handler, Live, Moment};
-use super::places::Places;
+use super::places::{At, Places};
 use super::raw::{FunctionId, Position, RawFrame};
 use super::recall::Mark;
 use crate::limits::STACK_FRAMES;
@@ -270,13 +270,14 @@ impl<M: Memory> Identify<'_, '_, M> {
         function: FunctionId,
         shared: u64,
     ) {
-        let offset = pc.saturating_sub(code.code.start) as u32;
+        let is_return = pc != self.moment.registers.pc;
+        let at = At { offset: pc.saturating_sub(code.code.start) as u32, is_return };
         match code.code.kind {
-            CodeKind::Maglev | CodeKind::Optimized => self.optimized(code, offset, function, shared),
+            CodeKind::Maglev | CodeKind::Optimized => self.optimized(code, at, function, shared),
             CodeKind::Baseline => {
                 self.codes.learn(code, function);
                 let array = self.bytecode_array(frame);
-                let position = self.places.in_baseline(&self.heap, self.sizes, code, function, array, offset);
+                let position = self.places.in_baseline(&self.heap, self.sizes, code, function, array, at);
                 self.push_at(function, position, Kind::Baseline);
             }
             CodeKind::FullCodegen => {
@@ -288,7 +289,7 @@ impl<M: Memory> Identify<'_, '_, M> {
         }
     }
 
-    fn optimized(&mut self, code: &KnownCode, offset: u32, function: FunctionId, shared: u64) {
+    fn optimized(&mut self, code: &KnownCode, at: At, function: FunctionId, shared: u64) {
         let own = kind_of(code.code.kind);
         if self.heap.layout.deopt.inlining.is_none() {
             return self.push_at(function, Position::NONE, own);
@@ -298,7 +299,7 @@ impl<M: Memory> Identify<'_, '_, M> {
             return self.push_at(function, Position::NONE, own);
         }
         self.codes.learn(code, function);
-        let chain = self.places.in_optimized(&self.heap, self.functions, code, function, shared, offset);
+        let chain = self.places.in_optimized(&self.heap, self.functions, code, (function, shared), at);
         let outermost = chain.len().saturating_sub(1);
         for (at, (function, position)) in chain.iter().enumerate() {
             let kind = if at == outermost { own } else { Kind::Inlined };

@@ -12,11 +12,13 @@ pub mod identify;
 pub mod lines;
 pub mod live;
 pub mod natives;
+pub mod optimized;
 pub mod places;
 pub mod raw;
 pub mod recall;
 pub mod resolve;
 pub mod sampler;
+pub mod sites;
 #[cfg(test)]
 mod tests;
 pub mod walk;

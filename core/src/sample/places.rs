@@ -3,26 +3,32 @@
 //! Looking one up reads and decodes a table of the target, so each is kept: offsets recur.
 
 use super::codes::KnownCode;
-use super::functions::Functions;
 use super::raw::{FunctionId, Position};
 use crate::limits::{PLACE_FRAMES, PLACES, POSITION_TABLE_BYTES};
 use crate::memory::Memory;
 use crate::profile::pool::hash;
 use crate::v8::bytecode::BytecodeSizes;
-use crate::v8::inlining::{MAX_DEPTH, Place};
 use crate::v8::layout::CodeKind;
 use crate::v8::position::{Entries, SourcePosition, at_or_before};
 use crate::v8::{Decode, Heap};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
-use smallvec::SmallVec;
+
+/// A place in machine code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct At {
+    /// Offset of the pc; of a return address, one less.
+    pub offset: u32,
+    /// A call returns to behind it.
+    pub is_return: bool,
+}
 
 /// What a place is looked up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    /// An offset in a code object; of a return address, one less.
-    Code { id: u32, offset: u32 },
+pub(super) enum Key {
+    /// A place in a code object.
+    Code { id: u32, at: At },
     /// An offset in a function's bytecode.
     Bytecode { function: FunctionId, offset: u32 },
 }
@@ -37,11 +43,11 @@ struct Known {
 /// Places that were looked up before.
 pub struct Places {
     known: Vec<Option<Known>>,
-    frames: Vec<(FunctionId, Position)>,
-    table: Vec<u8>,
-    bytecodes: Vec<u8>,
+    pub(super) frames: Vec<(FunctionId, Position)>,
+    pub(super) table: Vec<u8>,
+    pub(super) bytecodes: Vec<u8>,
     /// Tables that could not be read, or were too long.
-    unread: u64,
+    pub(super) unread: u64,
     /// Positions that V8 has not collected.
     lazy: u64,
 }
@@ -60,43 +66,6 @@ impl Default for Places {
 }
 
 impl Places {
-    /// The functions at an offset in optimized code, innermost first; the code's own is the last.
-    ///
-    /// Where positions cannot be had it is the own function alone, without one.
-    pub fn in_optimized<M: Memory>(
-        &mut self,
-        heap: &Heap<'_, M>,
-        functions: &mut Functions,
-        known: &KnownCode,
-        own: FunctionId,
-        own_shared: u64,
-        offset: u32,
-    ) -> &[(FunctionId, Position)] {
-        let key = Key::Code { id: known.id.0, offset };
-        if let Some(range) = self.get(key) {
-            return &self.frames[range];
-        }
-        let mut chain: SmallVec<[Place; MAX_DEPTH]> = SmallVec::new();
-        let found = self.code_position(heap, known, offset).and_then(|raw| {
-            let position = SourcePosition::from_raw(raw, &heap.layout.positions);
-            heap.inlined_chain(&known.code, own_shared, position, |place| chain.push(place))
-        });
-        let mut frames: SmallVec<[(FunctionId, Position); MAX_DEPTH]> = SmallVec::new();
-        if found.is_ok() {
-            for place in &chain {
-                match functions.of_shared(heap, place.shared) {
-                    Ok(function) => frames.push((function, Position::new(place.offset))),
-                    Err(_) => frames.clear(),
-                }
-            }
-        }
-        if frames.is_empty() {
-            self.unread += 1;
-            frames.push((own, Position::NONE));
-        }
-        self.keep(key, &frames)
-    }
-
     /// The position at an offset in the bytecode of an interpreted function.
     pub fn in_bytecode<M: Memory>(
         &mut self,
@@ -128,9 +97,9 @@ impl Places {
         known: &KnownCode,
         function: FunctionId,
         bytecode_array: u64,
-        offset: u32,
+        at: At,
     ) -> Position {
-        let key = Key::Code { id: known.id.0, offset };
+        let key = Key::Code { id: known.id.0, at };
         if let Some(range) = self.get(key) {
             return self.frames[range].first().map_or(Position::NONE, |frame| frame.1);
         }
@@ -138,23 +107,12 @@ impl Places {
             let length = self.table(heap, known.code.positions)?;
             let bytecodes = self.bytecode(heap, bytecode_array)?;
             let (table, bytecodes) = (&self.table[..length], &self.bytecodes[..bytecodes]);
-            sizes.of_baseline(table, bytecodes, offset).ok_or(Decode::Bound)
+            sizes.of_baseline(table, bytecodes, at.offset).ok_or(Decode::Bound)
         });
         let position = bytecode
             .map_or(Position::NONE, |bytecode| self.in_bytecode(heap, function, bytecode_array, bytecode));
         self.keep(key, &[(function, position)]);
         position
-    }
-
-    fn code_position<M: Memory>(
-        &mut self,
-        heap: &Heap<'_, M>,
-        known: &KnownCode,
-        offset: u32,
-    ) -> Result<u64, Decode> {
-        let length = self.table(heap, known.code.positions)?;
-        let entries = Entries::new(&self.table[..length], &heap.layout.positions);
-        at_or_before(entries, offset.into()).ok_or(Decode::Bound)
     }
 
     fn bytecode_position<M: Memory>(
@@ -183,7 +141,7 @@ impl Places {
     }
 
     /// Reads a source position table; up to V8 7.x it may stand behind a frame cache.
-    fn table<M: Memory>(&mut self, heap: &Heap<'_, M>, tagged: u64) -> Result<usize, Decode> {
+    pub(super) fn table<M: Memory>(&mut self, heap: &Heap<'_, M>, tagged: u64) -> Result<usize, Decode> {
         let (from, length) = heap.byte_array(tagged, self.table.len()).or_else(|error| {
             let address = crate::v8::heap::untag(tagged).ok_or(error)?;
             let behind = heap.field(address, 8)?;
@@ -193,13 +151,13 @@ impl Places {
         Ok(length)
     }
 
-    fn get(&self, key: Key) -> Option<Range<usize>> {
+    pub(super) fn get(&self, key: Key) -> Option<Range<usize>> {
         let known = self.known[hash(&key) as usize % PLACES].filter(|known| known.key == key)?;
         let first = known.first as usize;
         Some(first..first + usize::from(known.count))
     }
 
-    fn keep(&mut self, key: Key, frames: &[(FunctionId, Position)]) -> &[(FunctionId, Position)] {
+    pub(super) fn keep(&mut self, key: Key, frames: &[(FunctionId, Position)]) -> &[(FunctionId, Position)] {
         if self.frames.len() + frames.len() > PLACE_FRAMES {
             self.frames.clear();
             self.known.fill(None);

@@ -3,6 +3,7 @@
 pub mod builtins;
 pub mod bytecode;
 pub mod code;
+pub mod deopt;
 pub mod dispatch;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -13,8 +14,10 @@ pub mod inlining;
 pub mod isolate;
 pub mod layout;
 pub mod position;
+pub mod safepoint;
 pub mod script;
 pub mod string;
+pub mod translation;
 pub mod version;
 
 pub use heap::{Decode, Heap};

@@ -28,3 +28,4 @@ pub const R15: usize = 15;
 pub const RETURN_ADDRESS: usize = 16;
 
 pub mod edges;
+pub mod jumps;

@@ -8,6 +8,7 @@ mod code;
 mod frames;
 mod objects;
 mod positions;
+mod translation;
 
 pub use code::{CodeKind, CodeLayout, DeoptLayout, Placement, STREAM_CODE};
 pub use frames::{FrameLayout, FrameType, InterpretedSlots, MarkerForm};
@@ -15,6 +16,7 @@ pub use objects::{
     FunctionLayout, ScopeInfoLayout, ScriptLayout, SharedLayout, StartPosition, StringLayout, Types,
 };
 pub use positions::{BytecodeForm, PositionForm, PositionLayout};
+pub use translation::{SafepointForm, TranslationLayout, TranslationOps};
 
 use super::version::Version;
 use core::fmt;
@@ -82,6 +84,8 @@ pub struct Layout {
     pub deopt: DeoptLayout,
     /// Source position tables and bytecode arrays.
     pub positions: PositionLayout,
+    /// Safepoints and frame translations, where they are known.
+    pub translation: Option<TranslationLayout>,
     /// Bytecode.
     pub bytecode: BytecodeForm,
     /// Stack frames.
@@ -106,6 +110,7 @@ impl Layout {
             code: CodeLayout::of(version, constants).ok_or(unknown)?,
             deopt: DeoptLayout::of(version, constants).ok_or(unknown)?,
             positions: PositionLayout::of(version, constants).ok_or(unknown)?,
+            translation: TranslationLayout::of(version),
             bytecode: BytecodeForm::of(version),
             frames: FrameLayout::of(version, constants).ok_or(unknown)?,
         })

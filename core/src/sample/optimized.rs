@@ -1,0 +1,148 @@
+//! The functions at a place in optimized code: its own, and those inlined there.
+//!
+//! Three ways lead to them. Source positions tell all where the compiler writes them for every
+//! instruction. Where it does not, a return address is a safepoint, whose translation says what V8
+//! would go on in. And on the top, the last place before the pc with a translation tells: a call, or a
+//! check that jumps to an exit.
+
+use super::codes::KnownCode;
+use super::functions::Functions;
+use super::places::{At, Key, Places};
+use super::raw::{FunctionId, Position};
+use super::sites;
+use crate::memory::Memory;
+use crate::v8::inlining::{MAX_DEPTH, Place};
+use crate::v8::layout::CodeKind;
+use crate::v8::position::{Entries, SourcePosition, at_or_before};
+use crate::v8::translation::TranslatedFrame;
+use crate::v8::{Decode, Heap};
+use smallvec::SmallVec;
+
+type Frames = SmallVec<[(FunctionId, Position); MAX_DEPTH]>;
+
+impl Places {
+    /// The functions at a place in optimized code, innermost first; the code's own is the last.
+    ///
+    /// Where positions cannot be had it is the own function alone, without one.
+    pub fn in_optimized<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        functions: &mut Functions,
+        known: &KnownCode,
+        (own, own_shared): (FunctionId, u64),
+        at: At,
+    ) -> &[(FunctionId, Position)] {
+        let key = Key::Code { id: known.id.0, at };
+        if let Some(range) = self.get(key) {
+            return &self.frames[range];
+        }
+        let is_maglev = known.code.kind == CodeKind::Maglev && heap.layout.translation.is_some();
+        let found = match is_maglev {
+            false => self.by_position(heap, functions, known, own_shared, at.offset),
+            true if at.is_return => self
+                .by_safepoint(heap, functions, known, at.offset)
+                .or_else(|_| self.by_position(heap, functions, known, own_shared, at.offset)),
+            true => self.in_maglev(heap, functions, known, own_shared, at.offset),
+        };
+        let frames = found.ok().filter(|frames| frames.last().is_some_and(|last| last.0 == own));
+        let frames = frames.unwrap_or_else(|| {
+            self.unread += 1;
+            SmallVec::from_iter([(own, Position::NONE)])
+        });
+        self.keep(key, &frames)
+    }
+
+    /// The top frame in Maglev code. Its positions are those of a loop's end for all that stands in a loop
+    /// whose first round was peeled off, so they tell the function, and the last check tells the place
+    /// in it.
+    fn in_maglev<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        functions: &mut Functions,
+        known: &KnownCode,
+        own_shared: u64,
+        offset: u32,
+    ) -> Result<Frames, Decode> {
+        let by_site = self.by_site(heap, functions, known, offset);
+        let by_position = self.by_position(heap, functions, known, own_shared, offset);
+        match (by_site, by_position) {
+            (Ok(site), Ok(position)) => {
+                let is_same = site.iter().map(|frame| frame.0).eq(position.iter().map(|frame| frame.0));
+                Ok(if is_same { site } else { position })
+            }
+            (site, position) => site.or(position),
+        }
+    }
+
+    fn by_position<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        functions: &mut Functions,
+        known: &KnownCode,
+        own_shared: u64,
+        offset: u32,
+    ) -> Result<Frames, Decode> {
+        let length = self.table(heap, known.code.positions)?;
+        let entries = Entries::new(&self.table[..length], &heap.layout.positions);
+        let raw = at_or_before(entries, offset.into()).ok_or(Decode::Bound)?;
+        let position = SourcePosition::from_raw(raw, &heap.layout.positions);
+        let mut chain: SmallVec<[Place; MAX_DEPTH]> = SmallVec::new();
+        heap.inlined_chain(&known.code, own_shared, position, |place| chain.push(place))?;
+        let function = |place: &Place| {
+            functions.of_shared(heap, place.shared).map(|function| (function, Position::new(place.offset)))
+        };
+        chain.iter().map(function).collect()
+    }
+
+    fn by_safepoint<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        functions: &mut Functions,
+        known: &KnownCode,
+        offset: u32,
+    ) -> Result<Frames, Decode> {
+        let points = heap.safepoints(&known.code, &mut self.table)?;
+        let point = points.at(offset.saturating_add(1)).ok_or(Decode::Bound)?;
+        self.translated(heap, functions, known, point.deopt.ok_or(Decode::Bound)?)
+    }
+
+    /// By the last call or check before the pc.
+    fn by_site<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        functions: &mut Functions,
+        known: &KnownCode,
+        offset: u32,
+    ) -> Result<Frames, Decode> {
+        let points = heap.safepoints(&known.code, &mut self.table)?;
+        let exits = heap.exits(&known.code)?;
+        let length = (known.code.size as usize).min(self.bytecodes.len());
+        let code = &mut self.bytecodes[..length];
+        heap.memory.read(known.code.start, code)?;
+        let deopt = sites::before(code, offset, &points, exits).ok_or(Decode::Bound)?;
+        self.translated(heap, functions, known, deopt)
+    }
+
+    /// The functions that a deoptimization would go on in.
+    fn translated<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        functions: &mut Functions,
+        known: &KnownCode,
+        deopt: u32,
+    ) -> Result<Frames, Decode> {
+        let mut translated: SmallVec<[TranslatedFrame; MAX_DEPTH]> = SmallVec::new();
+        heap.deopt_frames(&known.code, deopt, &mut self.table, |frame| translated.push(frame))?;
+        let frame = |frame: &TranslatedFrame| {
+            let shared = heap.function_literal(&known.code, frame.literal)?;
+            let function = functions.of_shared(heap, shared)?;
+            let position = match u32::try_from(frame.offset) {
+                Ok(offset) => self.in_bytecode(heap, function, heap.bytecode_of(shared)?, offset),
+                // At the function's entry.
+                Err(_) => Position::NONE,
+            };
+            Ok((function, position))
+        };
+        translated.iter().rev().map(frame).collect()
+    }
+}
