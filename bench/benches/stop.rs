@@ -34,7 +34,6 @@ fn recorded(c: &mut Criterion) {
         };
         (0..WARM).for_each(|_| stop(&mut sampler, THREAD));
         assert_eq!(sampler.last(), recording.frames, "the recording shows what the process did");
-        println!("{frames}: {} frames recalled", sampler.recalled());
         let label = format!("{frames} ({} in all)", recording.frames.len());
         group.throughput(Throughput::Elements(recording.frames.len() as u64));
         group.bench_function(BenchmarkId::new("held, as it stood", &label), |b| {
@@ -64,6 +63,7 @@ fn recorded(c: &mut Criterion) {
 
 fn live(c: &mut Criterion) {
     let mut group = c.benchmark_group("live stop");
+    let mut table = Vec::new();
     for frames in FRAMES {
         let live = deep(frames);
         let memory = live.memory();
@@ -98,14 +98,24 @@ fn live(c: &mut Criterion) {
             b.iter_custom(|rounds| (0..rounds).map(|_| round(&mut whole, &mut held).1.whole).sum());
         });
         calls.sort_unstable();
-        let (median, most) = (calls[calls.len() / 2], calls[calls.len() - 1]);
-        println!("{frames} JavaScript frames, {} in all:", sampler.last().len());
-        println!("  whole stop {whole}");
-        println!("  held       {held}");
-        println!("  recalled in the last stop: {}", sampler.recalled());
-        println!("  reads in a stop: {median}, at most {most}\n");
+        let median = calls[calls.len() / 2];
+        println!("{frames} frames, whole stop: {whole}\n{frames} frames, held: {held}\n");
+        table.push(format!(
+            "| {frames} ({} in all) | {:.2} | {} | {:.2} | {} | {median} |",
+            sampler.last().len(),
+            whole.ratio(),
+            whole.medians(),
+            held.ratio(),
+            held.medians(),
+        ));
     }
     group.finish();
+    println!("One stop against one of the bare sampler, in turns; medians\n");
+    println!(
+        "| JavaScript frames | whole stop, ratio | node-flame / bare | held, ratio | node-flame / bare | reads |"
+    );
+    println!("|---|---|---|---|---|---|");
+    table.iter().for_each(|row| println!("{row}"));
 }
 
 fn main() {

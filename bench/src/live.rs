@@ -75,6 +75,11 @@ impl Live {
         self.node.pid()
     }
 
+    /// What it wrote to its standard output so far.
+    pub fn stdout(&self) -> String {
+        self.node.stdout()
+    }
+
     /// Its memory.
     pub fn memory(&self) -> ProcessMemory {
         ProcessMemory::new(self.pid())

@@ -48,6 +48,14 @@ impl Pair {
     }
 }
 
+impl Pair {
+    /// Both medians, the subject's first.
+    pub fn medians(&self) -> String {
+        let us = |times: &Times| times.quantile(0.5).as_secs_f64() * 1e6;
+        format!("{:.1} / {:.1} µs", us(&self.subject), us(&self.reference))
+    }
+}
+
 impl std::fmt::Display for Pair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let us = |times: &Times, share| times.quantile(share).as_secs_f64() * 1e6;

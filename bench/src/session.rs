@@ -1,7 +1,9 @@
 //! Sampling sessions as the command runs them, without what is around.
 
 use crate::live::Live;
+use crate::stop::BARE_BYTES;
 use flame_core::arch::Registers;
+use flame_core::memory::Memory;
 use flame_core::profile::Thread;
 use flame_core::sample::sampler::{Outcome, Sampler};
 use flame_sys::memory::ProcessMemory;
@@ -59,6 +61,23 @@ impl Visitor for Sampling {
             self.sampler.update_maps(&self.maps);
         }
         Flow::Continue
+    }
+}
+
+/// Reads 4 KiB of each thread's stack and makes nothing of it: the least that a sampler can do.
+#[derive(Default)]
+pub struct Bare {
+    /// Stops so far.
+    pub taken: u64,
+}
+
+impl Visitor for Bare {
+    fn held(&mut self, _: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict {
+        let mut stack = [0; BARE_BYTES];
+        let _ = memory.read(registers.sp(flame_sys::arch::HOST), &mut stack);
+        std::hint::black_box(&stack);
+        self.taken += 1;
+        Verdict::Sampled
     }
 }
 

@@ -8,7 +8,7 @@ use flame_sys::tracer::{self, Event, Seized, Why};
 use std::time::{Duration, Instant};
 
 /// Bytes of stack that the bare sampler reads.
-const BARE_BYTES: usize = 4096;
+pub const BARE_BYTES: usize = 4096;
 
 /// How long a stop took.
 #[derive(Clone, Copy, Debug, Default)]
