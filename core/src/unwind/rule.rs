@@ -110,7 +110,13 @@ impl Rule {
             if words == 0 {
                 continue;
             }
-            let value = stack.word_or_read(cfa.wrapping_add_signed(i64::from(words) * 8), memory)?;
+            let address = cfa.wrapping_add_signed(i64::from(words) * 8);
+            let value = match stack.word_or_read(address, memory) {
+                Ok(value) => value,
+                // Its function is about to return: the register was popped already and has its value.
+                Err(_) if address < registers.sp(arch) && *register != return_column(arch) => continue,
+                Err(fault) => return Err(fault.into()),
+            };
             if *register == return_column(arch) {
                 caller.pc = value;
             }

@@ -2,7 +2,10 @@
 
 use crate::memory::{Fault, Memory};
 
-/// A copy of the bytes from the stack pointer upwards.
+/// A copy of a stack's bytes, from 128 bytes below the stack pointer (the red zone) upwards.
+///
+/// The bytes below are needed at a function's end: what it saved for its caller is still where it
+/// was, but the stack pointer has passed it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StackCopy<'a> {
     /// Address of the first byte.

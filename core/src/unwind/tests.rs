@@ -170,6 +170,16 @@ fn a_realigned_stack_is_found_through_a_saved_pointer() {
 }
 
 #[test]
+fn a_register_that_was_popped_already_keeps_its_value() {
+    // rbx is saved at CFA - 24 and popped, but the rules say so until the end of the function.
+    let scene = Scene::new(Arch::X86_64, eh_frame(b"zR", 16, X86_ENTRY, &[0x83, 3]), &[0xbac]);
+    let mut frame = registers(Arch::X86_64, FUNCTION + 9, STACK, 0);
+    frame.general[crate::arch::x86_64::RBX] = 0xb;
+    scene.step(&mut Unwinder::default(), &mut frame, false).unwrap();
+    assert_eq!((frame.pc, frame.general[crate::arch::x86_64::RBX]), (0xbac, 0xb));
+}
+
+#[test]
 fn a_frame_below_its_callee_is_refused() {
     let scene = Scene::new(Arch::X86_64, eh_frame(b"zR", 16, X86_ENTRY, X86_FRAME), &[1, 2, 3]);
     let mut frame = registers(Arch::X86_64, FUNCTION + 9, STACK + 16, STACK);
