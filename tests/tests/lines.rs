@@ -1,0 +1,64 @@
+//! Inlined functions are frames of their own, and every frame knows the line it executes.
+
+use tests::{
+    matrix::{Options, alone, cells, failures, look_again, measure_all, table, tell},
+    tiers::Tier,
+    verdict::percent,
+    version::Version,
+};
+
+/// The last release of each even major from 10 on.
+const VERSIONS: [Version; 9] = [
+    Version::new(10, 24, 1),
+    Version::new(12, 22, 12),
+    Version::new(14, 21, 3),
+    Version::new(16, 20, 2),
+    Version::new(18, 20, 8),
+    Version::new(20, 20, 2),
+    Version::new(22, 23, 3),
+    Version::new(24, 21, 0),
+    Version::new(26, 10, 0),
+];
+
+#[test]
+fn inlined_functions_are_frames_of_their_own() {
+    let _alone = alone();
+    let options = Options { warm_up: 5.0, ..Options::default() };
+    let cells = cells(&VERSIONS, &["inlined.js"], &[Tier::Default, Tier::NotInlined]).unwrap();
+    let mut measured = measure_all(cells, options, 2, |_, _| ());
+    look_again(&mut measured, options, 97.0);
+    tell(&table(&measured));
+    let failures = failures(&measured, 97.0, 150);
+    assert!(failures.is_empty(), "{failures}");
+    for pair in measured.chunks(2) {
+        let [(cell, Ok(inlined)), (_, Ok(not_inlined))] = pair else { panic!("{pair:?}") };
+        // Every chain is long in its leaf, so both have met all of them.
+        assert_eq!(inlined.tally.met, not_inlined.tally.met, "{}", cell.version);
+    }
+}
+
+#[test]
+fn executing_lines_are_those_of_calls_and_loops() {
+    let _alone = alone();
+    let options = Options { lines: true, ..Options::default() };
+    let tiers = [Tier::NotInlined, Tier::Unoptimized, Tier::Sparkplug];
+    let cells = cells(&VERSIONS, &["lines.js", "methods.js"], &tiers).unwrap();
+    let mut wrong = Vec::new();
+    for (cell, result) in measure_all(cells, options, 2, |_, _| ()) {
+        let lines = result.unwrap_or_else(|e| panic!("{cell:?}: {e}")).lines.unwrap_or_default();
+        let callers = percent(lines.callers_right, lines.callers);
+        let leaves = percent(lines.leaves_right, lines.leaves);
+        let text = format!(
+            "{:9} {:12} {:11} {callers:6.2} % of callers' lines and {leaves:6.2} % of {} leaves' are right",
+            cell.version.to_string(),
+            cell.tier,
+            cell.workload,
+            lines.leaves
+        );
+        tell(&text);
+        if callers < 98.0 || leaves < 95.0 || lines.leaves < 150 || lines.unknown * 20 > lines.leaves {
+            wrong.push(format!("{text}\n{}", lines.worst(6)));
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
