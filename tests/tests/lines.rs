@@ -1,4 +1,7 @@
 //! Inlined functions are frames of their own, and every frame knows the line it executes.
+//!
+//! A sweep: it takes some minutes, so it runs with `--features sweeps` alone.
+#![cfg(feature = "sweeps")]
 
 use tests::{
     matrix::{Options, alone, cells, failures, look_again, measure_all, table, tell},

@@ -3,7 +3,7 @@
 use tests::{
     matrix::{Cell, Measured, Options, alone, cells, failures, look_again, measure_all, table, tell},
     tiers::Tier,
-    version::{CLASSIC, MODERN, Version},
+    version::{MODERN, Version},
 };
 
 /// Least share of exact samples, in percent.
@@ -30,13 +30,6 @@ fn modern_versions_show_exact_chains() {
     judge(measured(cells(&MODERN, &[], &[Tier::NotInlined]).unwrap()));
     let with_inlining = measured(cells(&MODERN, &[], &[Tier::Default]).unwrap());
     tell(&format!("with inlining, for information:\n{}", table(&with_inlining)));
-}
-
-#[test]
-fn classic_versions_show_exact_chains() {
-    let _alone = alone();
-    let workloads = ["nested.js", "methods.js", "callbacks.js", "recursion.js", "toplevel.js", "tiny.js"];
-    judge(measured(cells(&CLASSIC, &workloads, &[Tier::NotInlined, Tier::Unoptimized]).unwrap()));
 }
 
 #[test]
