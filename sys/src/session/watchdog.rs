@@ -130,7 +130,9 @@ fn watch(shared: &Shared, parent: Pid, state: &str) -> ! {
         if let Ok(file) = &file {
             let mut text = [0; 128];
             let len = rustix::io::pread(file, &mut text, 0).unwrap_or(0);
-            if crate::process::Stat::state_of(&text[..len]) == Some(b'T') {
+            let is_stopped = crate::process::Stat::state_of(&text[..len]) == Some(b'T');
+            // Asked again: it says that it traces no more before it stops itself, and may have since.
+            if is_stopped && shared.tracing.load(Ordering::SeqCst) {
                 let _ = kill_process(parent, Signal::CONT);
                 stuck = 0;
                 continue;
