@@ -58,6 +58,8 @@ pub struct Profile {
     pub output: Option<PathBuf>,
     /// Share of wall time, in percent, that a thread may be held: above 0, at most 100.
     pub max_pause: f64,
+    /// Threads that wait are sampled too.
+    pub wall: bool,
     /// What the output shows of the profile.
     pub view: View,
     /// Nothing but errors on stderr.
@@ -120,6 +122,8 @@ struct Words {
     rate: Option<String>,
     #[argh(option, short = 'o')]
     output: Option<String>,
+    #[argh(switch)]
+    wall: bool,
     #[argh(switch)]
     lines: bool,
     #[argh(option)]
@@ -197,6 +201,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         rate,
         output,
         max_pause,
+        wall: given.wall,
         view: View { lines: given.lines, native, annotate: given.annotate },
         quiet: given.quiet,
     }))
@@ -205,6 +210,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
 fn diff(given: &Words) -> Result<Diff, Misuse> {
     let sampling = [
         ("--rate", given.rate.is_some()),
+        ("--wall", given.wall),
         ("--lines", given.lines),
         ("--native", given.native.is_some()),
         ("--annotate", given.annotate),
@@ -317,6 +323,7 @@ mod tests {
             rate: DEFAULT_RATE,
             output: None,
             max_pause: DEFAULT_MAX_PAUSE,
+            wall: false,
             view: View::default(),
             quiet: false,
         };
@@ -347,9 +354,9 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_the_longest_pause_can_be_asked_for() {
-        let profile = profile("1 text 1 --lines --max-pause 2.5");
-        assert!(profile.view.lines && profile.max_pause == 2.5);
+    fn lines_waiting_threads_and_the_longest_pause_can_be_asked_for() {
+        let profile = profile("1 text 1 --lines --wall --max-pause 2.5");
+        assert!(profile.view.lines && profile.wall && profile.max_pause == 2.5);
     }
 
     #[test]

@@ -10,11 +10,11 @@ use crate::target::{Files, NodeVersion, Objects, Target};
 use flame_core::arch::Registers;
 use flame_core::maps::ModuleId;
 use flame_core::profile::{Meta, Profile, Thread};
-use flame_core::sample::sampler::{Outcome as Stopped, Sampler};
+use flame_core::sample::sampler::{Outcome as Stopped, Sampler, Sleeper};
 use flame_sys::clock;
 use flame_sys::memory::ProcessMemory;
 use flame_sys::process::Process;
-use flame_sys::session::{self, Control, Flow, Options, ThreadKey, Verdict, Visitor};
+use flame_sys::session::{self, Asleep, Control, Flow, Options, ThreadKey, Verdict, Visitor};
 use flame_sys::signals::Blocked;
 use std::time::Instant;
 
@@ -45,13 +45,14 @@ pub fn sample(
         host: clock::host_name(),
         started: clock::wall_seconds(),
         rate_hz: wanted.rate,
+        wall: wanted.wall,
         ..Meta::default()
     };
     let options = Options {
         rate_hz: wanted.rate,
         duration: wanted.length,
         max_pause_percent: wanted.max_pause,
-        ..Options::default()
+        wall: wanted.wall,
     };
     let mut sampler = Sampler::new(&elf, image, maps, v8);
     for (number, elf) in (0..).zip(&objects) {
@@ -173,6 +174,16 @@ impl Visitor for Sampling<'_> {
     fn released(&mut self, thread: ThreadKey, at_us: u64) {
         if self.sampled {
             self.sampler.released(usize::from(thread.index), at_us, &self.memory);
+        }
+    }
+
+    fn asleep(&mut self, thread: ThreadKey, at: Asleep<'_>, memory: &ProcessMemory) -> Verdict {
+        let sleeper = Sleeper { pc: at.pc, sp: at.sp };
+        let index = usize::from(thread.index);
+        match self.sampler.asleep(index, sleeper, at.unchanged, at.at_us, memory, &|| at.holds()) {
+            Stopped::Sampled => Verdict::Sampled,
+            Stopped::Lost => Verdict::Lost,
+            Stopped::NotJavaScript | Stopped::NeverJavaScript => Verdict::NotWanted,
         }
     }
 

@@ -6,6 +6,8 @@
 pub mod aarch64;
 pub mod x86_64;
 
+use smallvec::SmallVec;
+
 /// A thread's registers, general ones by their DWARF number (System V psABI, AAPCS64).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Registers {
@@ -63,6 +65,15 @@ impl Arch {
         }
     }
 
+    /// The distances from the stack pointer to the CFA that a C or C++ function can have made by its first
+    /// instructions; it saved its registers in the `saved` bytes below the CFA.
+    pub fn frame_sizes(self, code: &[u8], saved: u64) -> FrameSizes {
+        match self {
+            Arch::X86_64 => x86_64::prologue::frame_sizes(code, saved),
+            Arch::Aarch64 => aarch64::frame_sizes(code),
+        }
+    }
+
     /// `e_machine` of its ELF files.
     pub const fn elf_machine(self) -> u16 {
         match self {
@@ -81,6 +92,36 @@ impl Registers {
     /// The stack pointer.
     pub const fn sp(&self, arch: Arch) -> u64 {
         self.general[arch.stack_pointer()]
+    }
+}
+
+/// Sizes that a frame may have, each once.
+#[derive(Clone, Debug)]
+pub struct FrameSizes {
+    sizes: SmallVec<[u64; 16]>,
+    first: u64,
+    sum: u64,
+}
+
+impl FrameSizes {
+    /// The size that a frame has before its function takes more.
+    pub fn new(first: u64) -> Self {
+        FrameSizes { sizes: SmallVec::from_slice(&[first]), first, sum: first }
+    }
+
+    /// An instruction takes more, alone or after those before it. No more than a few are kept.
+    pub fn take(&mut self, size: u64) {
+        self.sum = self.sum.saturating_add(size);
+        for size in [self.first.saturating_add(size), self.sum] {
+            if self.sizes.len() < self.sizes.inline_size() && !self.sizes.contains(&size) {
+                self.sizes.push(size);
+            }
+        }
+    }
+
+    /// The sizes.
+    pub fn as_slice(&self) -> &[u64] {
+        &self.sizes
     }
 }
 

@@ -5,8 +5,11 @@ use crate::elf::Elf;
 use crate::limits::MODULES;
 use crate::maps::{FilePlace, ModuleId};
 use crate::memory::Memory;
-use crate::unwind::{Code, ModuleUnwind, StackCopy, Step, StepError, Unwinder};
+use crate::unwind::{Code, ModuleUnwind, StackCopy, Step, StepError, Unwinder, fallback};
 use alloc::vec::Vec;
+
+/// Bytes of a function in which its prologue lies.
+const PROLOGUE_BYTES: u64 = 128;
 
 /// An object file that is open.
 #[derive(Clone, Copy)]
@@ -67,6 +70,45 @@ impl<'a> Natives<'a> {
         let elf = self.elf(place.module);
         let start = elf.and_then(|elf| elf.offset_of(elf.entry()));
         start.is_some_and(|start| (start..start + START_BYTES).contains(&place.offset))
+    }
+
+    /// The frame pointer of a frame at `place` that [`step`](Self::step) could not leave for want of it: of a
+    /// thread that waits and was not stopped, pc and stack pointer are all that is known.
+    ///
+    /// By the size of the frame, as its function's first instructions make it. Exactly one size must lead
+    /// to what `returns_to` takes for a return address.
+    pub fn frame_pointer<M: Memory>(
+        &self,
+        registers: &Registers,
+        is_return: bool,
+        place: FilePlace,
+        stack: &StackCopy<'_>,
+        memory: &M,
+        returns_to: impl Fn(&Self, u64) -> bool,
+    ) -> Option<u64> {
+        let elf = *self.elf(place.module)?;
+        let arch = elf.machine();
+        let shape = self.unwinder.frame_shape(registers.pc, is_return, arch)?;
+        let len = elf.vaddr_of(place.offset)?.checked_sub(shape.function)?;
+        let code = elf.bytes_at(shape.function, len.min(PROLOGUE_BYTES))?;
+        let sizes = arch.frame_sizes(code, shape.saved);
+        let mut cfas = sizes.as_slice().iter().filter_map(|size| {
+            let cfa = registers.sp(arch).checked_add(*size)?;
+            let back = stack.word_or_read(cfa.wrapping_sub(shape.back), memory).ok()?;
+            returns_to(self, back & !self.unwinder.return_mask).then_some(cfa)
+        });
+        let cfa = cfas.next().filter(|_| cfas.next().is_none())?;
+        cfa.checked_sub(shape.frame_pointer)
+    }
+
+    /// Whether the instruction in front of an address is a call.
+    pub fn follows_call(&self, place: FilePlace) -> bool {
+        const CALL_BYTES: u64 = 7;
+        let before = self.elf(place.module).and_then(|elf| {
+            let start = elf.vaddr_of(place.offset)?.checked_sub(CALL_BYTES)?;
+            Some((elf.bytes_at(start, CALL_BYTES)?, elf.machine()))
+        });
+        before.is_some_and(|(before, arch)| fallback::follows_call(before, arch))
     }
 
     /// Steps from a frame at `place` to its caller.

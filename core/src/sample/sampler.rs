@@ -52,6 +52,8 @@ struct ThreadState {
     without_javascript: u32,
     /// Where its stack ends, once a read has met it; 0: not known.
     stack_end: u64,
+    /// Where it waited at the last visit without a stop, and its stack's node.
+    slept: Option<(Sleeper, NodeId)>,
 }
 
 impl ThreadState {
@@ -66,6 +68,15 @@ impl ThreadState {
     fn reaches_end(&self, sp: u64, got: usize) -> bool {
         self.stack_end != 0 && sp.saturating_add(got as u64) >= self.stack_end
     }
+}
+
+/// A thread that waits in a system call, as the kernel shows it without a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sleeper {
+    /// Where it goes on in user mode.
+    pub pc: u64,
+    /// Its stack pointer there.
+    pub sp: u64,
 }
 
 /// What a stop gave.
@@ -292,6 +303,42 @@ impl<'a> Sampler<'a> {
         Outcome::Sampled
     }
 
+    /// Samples a thread that waits, without a stop: by pc and stack pointer alone, since no other register
+    /// can be had. `unchanged`: its process has not run since the last tick. `holds` is asked at the end
+    /// whether the thread has waited there all the time; if not, what was read is none of one moment.
+    pub fn asleep(
+        &mut self,
+        index: usize,
+        at: Sleeper,
+        unchanged: bool,
+        at_us: u64,
+        memory: &dyn Memory,
+        holds: &dyn Fn() -> bool,
+    ) -> Outcome {
+        let Some(state) = self.threads.get_mut(index) else { return Outcome::Lost };
+        let known = state.slept.take().filter(|(before, _)| unchanged && *before == at);
+        if let (Some((_, node)), Some(thread)) = (known, state.id) {
+            state.slept = known;
+            self.recorder.record_below(node, at_us, thread, Activity::Waiting, [], |_| ());
+            return Outcome::Sampled;
+        }
+        let stops = state.without_javascript;
+        let mut registers = Registers { pc: at.pc, ..Registers::default() };
+        registers.general[self.arch.stack_pointer()] = at.sp;
+        let outcome = self.held(index, &registers, memory);
+        self.threads[index].without_javascript = stops;
+        if outcome != Outcome::Sampled {
+            return outcome;
+        }
+        if !holds() {
+            return Outcome::Lost;
+        }
+        self.activity = Activity::Waiting;
+        let node = self.released(index, at_us, memory);
+        self.threads[index].slept = node.map(|node| (at, node));
+        Outcome::Sampled
+    }
+
     /// Copies the top of a stack, as much as the last walks needed, and the isolate's state, with one
     /// read where all goes well. Gives the number of bytes copied.
     fn copy<M: Memory>(
@@ -330,8 +377,8 @@ impl<'a> Sampler<'a> {
         (wanted > 0).then_some((wanted, isolate))
     }
 
-    /// Takes what [`held`](Self::held) read into the profile; the thread may run.
-    pub fn released(&mut self, index: usize, at_us: u64, memory: &dyn Memory) {
+    /// Takes what [`held`](Self::held) read into the profile; the thread may run. Gives the stack's node.
+    pub fn released(&mut self, index: usize, at_us: u64, memory: &dyn Memory) -> Option<NodeId> {
         let memory = &memory;
         self.wants_maps |= self.walked.met_unknown;
         self.truncated += u64::from(!self.walked.is_whole);
@@ -352,7 +399,7 @@ impl<'a> Sampler<'a> {
         self.functions.verify(&heap, &mut unread);
         self.codes.verify(&heap, |code| code.owner.into_iter().for_each(&mut unread));
         self.losses.stale += stale;
-        let Some(state) = self.threads.get_mut(index) else { return };
+        let state = self.threads.get_mut(index)?;
         if let Some(unseen) = state.unseen.take() {
             state.id = Some(self.recorder.thread(unseen));
         }
@@ -360,23 +407,26 @@ impl<'a> Sampler<'a> {
             self.recall.forget(index);
             (recalled, self.fresh, self.is_clean) = (None, self.frames.len(), false);
         }
-        if let Some(id) = state.id {
+        let leaf = state.id.map(|id| {
             let outer = recalled.and_then(|mark| self.recall.node(index, mark)).unwrap_or(NodeId::ROOT);
             let fresh = &self.frames[..self.fresh];
             let nodes = &mut self.nodes;
             nodes.clear();
             let path = fresh.iter().rev().copied();
-            self.recorder.record_below(outer, at_us, id, self.activity, path, |node| nodes.push(node));
+            let leaf =
+                self.recorder.record_below(outer, at_us, id, self.activity, path, |node| nodes.push(node));
             if self.is_clean {
                 let stack = StackCopy { base: self.extent.0, bytes: &self.stack[..self.extent.1] };
                 self.recall.keep(index, recalled, stack, (fresh, &self.marks), nodes);
             }
-        }
+            leaf
+        });
         while let Some(unread) = self.functions.next_unread(u32::MAX) {
             if !self.lines.read(&heap, unread.id, &unread.script) {
                 self.functions.read_later(unread);
             }
         }
+        leaf
     }
 
     /// Samples taken so far.

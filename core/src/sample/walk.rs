@@ -212,8 +212,33 @@ impl<M: Memory> Walk<'_, '_, M> {
                 cursor.walked.is_whole = true;
                 Next::End
             }
+            Err(_) if cursor.registers.fp(self.arch) == 0 && self.find_frame(cursor, place) => {
+                self.out.pop();
+                self.native(cursor, place)
+            }
             Err(_) => self.lost(cursor),
         }
+    }
+
+    /// Finds the frame pointer of a native frame, which nobody knows of a thread that was not stopped.
+    fn find_frame(&self, cursor: &mut Cursor, place: crate::maps::FilePlace) -> bool {
+        let returns_to = |natives: &Natives<'_>, back: u64| match self.place(back.wrapping_sub(1)) {
+            Where::Native(place) => {
+                natives.follows_call(crate::maps::FilePlace { offset: place.offset + 1, ..place })
+            }
+            Where::Builtin(_) | Where::Jit { .. } => true,
+            _ => false,
+        };
+        let found = self.natives.frame_pointer(
+            &cursor.registers,
+            cursor.is_return,
+            place,
+            &self.stack,
+            self.heap.memory,
+            returns_to,
+        );
+        cursor.registers.general[self.arch.frame_pointer()] = found.unwrap_or(0);
+        found.is_some_and(|fp| fp != 0)
     }
 
     /// Goes on where unwind information ends: by frame pointer if that leads to code, else at the

@@ -97,6 +97,19 @@ pub struct Code<'a> {
     pub bias: u64,
 }
 
+/// How the frame of a function with a frame pointer lies on the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameShape {
+    /// Start of the function, as an address of its file.
+    pub function: u64,
+    /// Bytes from where the frame pointer points to the CFA.
+    pub frame_pointer: u64,
+    /// Bytes from the return address to the CFA.
+    pub back: u64,
+    /// Bytes from the lowest register saved to the CFA.
+    pub saved: u64,
+}
+
 /// Steps through native frames of one process, for either architecture.
 #[derive(Debug)]
 pub struct Unwinder {
@@ -182,6 +195,14 @@ impl Unwinder {
         };
         self.enter(registers, caller, arch, is_signal)?;
         Ok(Step { function, is_root: registers.pc == 0, is_signal })
+    }
+
+    /// How a frame that is told by its frame pointer lies, of a pc at which [`step`](Self::step) was tried
+    /// just now. `None`: it is told by its stack pointer, or by nothing.
+    pub fn frame_shape(&self, pc: u64, is_return_address: bool, arch: Arch) -> Option<FrameShape> {
+        let known = self.cache.get(pc.wrapping_sub(is_return_address.into()))?;
+        let [frame_pointer, back, saved] = known.rule?.below_cfa(arch)?;
+        Some(FrameShape { function: known.function, frame_pointer, back, saved })
     }
 
     #[allow(clippy::too_many_arguments, reason = "the frame in its parts, on the hot path")]

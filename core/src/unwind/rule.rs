@@ -93,6 +93,16 @@ impl Rule {
         matches!(self.back, Return::None)
     }
 
+    /// For a frame that is told by its frame pointer: bytes from there, from the return address and from the
+    /// lowest register saved, to the CFA.
+    pub(super) fn below_cfa(&self, arch: Arch) -> Option<[u64; 3]> {
+        let is_told = usize::from(self.cfa_register) == arch.frame_pointer() && self.back == Return::Saved;
+        let back = self.saved[saved_registers(arch).len() - 1];
+        let lowest = self.saved.iter().copied().min().filter(|words| is_told && *words < 0)?;
+        let bytes = |words: i16| u64::from(words.unsigned_abs()) * 8;
+        Some([u64::try_from(self.cfa_offset).ok()?, bytes(back), bytes(lowest)])
+    }
+
     /// Gives the registers of the caller, its pc as it stands in memory.
     pub(super) fn apply(
         &self,

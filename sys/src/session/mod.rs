@@ -19,7 +19,7 @@ mod watchdog;
 
 use crate::attach::Refusal;
 use crate::memory::ProcessMemory;
-use crate::process::Process;
+use crate::process::{Gauge, Process};
 use crate::signals::{Blocked, Taken};
 use crate::tracer::Exit;
 use flame_core::arch::Registers;
@@ -84,8 +84,8 @@ pub enum Flow {
 }
 
 /// A thread that waits, seen without being stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asleep {
+#[derive(Clone, Copy, Debug)]
+pub struct Asleep<'a> {
     /// Where it will go on in user mode.
     pub pc: u64,
     /// Its stack pointer there.
@@ -94,6 +94,15 @@ pub struct Asleep {
     pub unchanged: bool,
     /// Microseconds since the session's start.
     pub at_us: u64,
+    pub(super) gauge: &'a Gauge,
+}
+
+impl Asleep<'_> {
+    /// Whether the thread waits there still. One that does so before and after it is read has, as good as
+    /// surely, not run in between.
+    pub fn holds(&self) -> bool {
+        self.gauge.waits_at() == Some((self.pc, self.sp))
+    }
 }
 
 /// What samples are made of.
@@ -113,9 +122,10 @@ pub trait Visitor: Send {
     /// The thread runs again. `at_us`: when it was held, in microseconds since the session's start.
     fn released(&mut self, _thread: ThreadKey, _at_us: u64) {}
 
-    /// A thread waits, and the session is to visit those too. Whether this was a sample; if not, the
-    /// tick counts as idle. What is read can change while it is read.
-    fn asleep(&mut self, _thread: ThreadKey, _at: Asleep, _memory: &ProcessMemory) -> Verdict {
+    /// A thread waits, and the session is to visit those too. If this was no sample, the tick counts as
+    /// idle; a thread that is not wanted is not visited again until it runs. What is read can change while
+    /// it is read: see [`Asleep::holds`].
+    fn asleep(&mut self, _thread: ThreadKey, _at: Asleep<'_>, _memory: &ProcessMemory) -> Verdict {
         Verdict::Lost
     }
 

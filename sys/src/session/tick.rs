@@ -67,16 +67,21 @@ impl Hand<'_> {
                 }
                 thread.counts.wanted += due;
                 let place = if wall { gauge.waits_at() } else { None };
-                let sampled = place.is_some_and(|(pc, sp)| {
+                let verdict = place.map(|(pc, sp)| {
                     let at_us = (clock::monotonic_ns() - session.started_ns) / 1000;
-                    let at = Asleep { pc, sp, unchanged: target.still, at_us };
-                    visitor.asleep(thread.key, at, &target.memory) == Verdict::Sampled
+                    let at = Asleep { pc, sp, unchanged: target.still, at_us, gauge };
+                    visitor.asleep(thread.key, at, &target.memory)
                 });
-                if sampled {
-                    thread.counts.taken += 1;
-                    thread.counts.lost += due - 1;
-                } else {
-                    thread.counts.idle += due;
+                match verdict {
+                    Some(Verdict::Sampled) => {
+                        thread.counts.taken += 1;
+                        thread.counts.lost += due - 1;
+                    }
+                    Some(Verdict::NotWanted | Verdict::Skipped) => {
+                        thread.counts.wanted -= due;
+                        thread.counted = verdict == Some(Verdict::Skipped);
+                    }
+                    Some(Verdict::Lost) | None => thread.counts.idle += due,
                 }
                 return false;
             }

@@ -85,9 +85,9 @@ impl Visitor for Reader {
         self.before = now;
     }
 
-    fn asleep(&mut self, _: ThreadKey, at: Asleep, memory: &ProcessMemory) -> Verdict {
+    fn asleep(&mut self, _: ThreadKey, at: Asleep<'_>, memory: &ProcessMemory) -> Verdict {
         self.asleep += 1;
-        if memory.word(at.sp).is_ok() { Verdict::Sampled } else { Verdict::Lost }
+        if memory.word(at.sp).is_ok() && at.holds() { Verdict::Sampled } else { Verdict::Lost }
     }
 
     fn ended(&mut self, _: ThreadKey) {

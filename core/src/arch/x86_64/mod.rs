@@ -29,3 +29,4 @@ pub const RETURN_ADDRESS: usize = 16;
 
 pub mod edges;
 pub mod jumps;
+pub mod prologue;
