@@ -62,6 +62,8 @@ pub struct Profile {
     pub wall: bool,
     /// What the output shows of the profile.
     pub view: View,
+    /// The page holds the lines of hot functions.
+    pub source: bool,
     /// Nothing but errors on stderr.
     pub quiet: bool,
 }
@@ -130,6 +132,8 @@ struct Words {
     native: Option<String>,
     #[argh(switch)]
     annotate: bool,
+    #[argh(switch)]
+    source: bool,
     #[argh(option)]
     max_pause: Option<String>,
     #[argh(switch, short = 'q')]
@@ -186,6 +190,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     if given.annotate && format != Format::Folded {
         return Err(Misuse::OptionFor("--annotate", format.name().into()));
     }
+    if given.source && format != Format::Flame {
+        return Err(Misuse::OptionFor("--source", format.name().into()));
+    }
     let output = given.output.as_deref().map(path);
     if let Target::Run(command) = &target {
         match output {
@@ -203,6 +210,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         max_pause,
         wall: given.wall,
         view: View { lines: given.lines, native, annotate: given.annotate },
+        source: given.source,
         quiet: given.quiet,
     }))
 }
@@ -214,6 +222,7 @@ fn diff(given: &Words) -> Result<Diff, Misuse> {
         ("--lines", given.lines),
         ("--native", given.native.is_some()),
         ("--annotate", given.annotate),
+        ("--source", given.source),
         ("--max-pause", given.max_pause.is_some()),
     ];
     if let Some((option, _)) = sampling.into_iter().find(|(_, is_given)| *is_given) {
@@ -325,6 +334,7 @@ mod tests {
             max_pause: DEFAULT_MAX_PAUSE,
             wall: false,
             view: View::default(),
+            source: false,
             quiet: false,
         };
         assert_eq!(profile("1234 text 2.5"), expected);
@@ -351,6 +361,11 @@ mod tests {
         {
             assert_eq!(profile(line).view.native, native, "{line}");
         }
+    }
+
+    #[test]
+    fn source_lines_are_for_the_page() {
+        assert!(profile("1 flame 1 --source").source && !profile("1 flame 1").source);
     }
 
     #[test]
@@ -403,6 +418,7 @@ mod tests {
             ("1 text 3 --frob", Misuse::Option("Unrecognized argument: --frob".into())),
             ("1 text 3 -o", Misuse::Option("No value provided for option '-o'.".into())),
             ("1 text 3 --annotate", Misuse::OptionFor("--annotate", "text".into())),
+            ("1 folded 3 --source", Misuse::OptionFor("--source", "folded".into())),
             ("diff a b --lines", Misuse::OptionFor("--lines", "diff".into())),
             ("diff a", Misuse::NoFiles),
             ("diff a b c", Misuse::Extra("c".into())),

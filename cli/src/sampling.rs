@@ -58,6 +58,9 @@ pub fn sample(
     for (number, elf) in (0..).zip(&objects) {
         sampler.module(ModuleId(number), *elf);
     }
+    if wanted.source {
+        sampler.keep_sources();
+    }
     let narrator = Narrator::new(pid, wanted);
     let mut sampling = Sampling {
         pid,

@@ -85,6 +85,12 @@ pub const SCRIPT_CACHE: usize = 1 << 10;
 /// Bytes of all scripts' line ends, about one a line.
 pub const LINE_BYTES: usize = 2 << 20;
 
+/// Bytes of all scripts' texts, kept where they are asked for: beyond the 16 MiB of the other pools.
+pub const SOURCE_BYTES: usize = 16 << 20;
+
+/// Pieces that these texts stand in: one for most scripts, more where a text was put together.
+pub const SOURCE_PIECES: usize = 1 << 14;
+
 /// Code objects recognised by address; when they are more, all are found anew.
 pub const CODES: usize = 1 << 13;
 
@@ -120,6 +126,7 @@ pub const DEMANGLE_DEPTH: u32 = if cfg!(debug_assertions) { 80 } else { 192 };
 
 /// Pieces of text that one demangling may produce, written or left out.
 pub const DEMANGLE_WRITES: u32 = 1 << 17;
+
 /// Objects of one kind whose identity one stop believed and that are compared afterwards.
 pub const WITNESSES: usize = 1 << 11;
 

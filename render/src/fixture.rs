@@ -1,7 +1,7 @@
 //! Small profiles made by hand, for tests.
 
 use flame_core::profile::{
-    Activity, Frame, Kind, Meta, Profile, Receipt, Recorder, Strings, Text, Thread, ThreadId,
+    Activity, Frame, Kind, Meta, Profile, Receipt, Recorder, Sources, Strings, Text, Thread, ThreadId,
 };
 use std::collections::HashMap;
 
@@ -14,6 +14,7 @@ pub struct Build {
     frames: Vec<Frame>,
     numbers: HashMap<Key, u32>,
     recorder: Recorder<u32>,
+    sources: Sources,
     /// What was profiled.
     pub meta: Meta,
     /// How it went.
@@ -31,6 +32,7 @@ impl Default for Build {
             frames: vec![Frame::ELIDED],
             numbers: HashMap::new(),
             recorder,
+            sources: Sources::default(),
             meta: Meta { pid: 100, command: "node app.js".into(), rate_hz: 100, ..Meta::default() },
             receipt: Receipt::default(),
             now: 0,
@@ -48,6 +50,26 @@ impl Build {
     pub fn frame(&mut self, kind: Kind, name: &str, file: &str) -> Frame {
         let line = u32::from(kind.is_javascript());
         Frame { name: self.text(name), file: self.text(file), line, ..Frame::new(kind) }
+    }
+
+    /// A script's text, whose first line is the one after `line_offset` of its file.
+    pub fn source(&mut self, file: &str, line_offset: i32, text: &str) {
+        if !self.sources.are_wanted() {
+            self.sources = Sources::with_room();
+        }
+        let place = (self.text(file), line_offset);
+        let script = self.sources.iter().count() as u32;
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let added = self.sources.add(script, place, |filling| {
+            let piece = filling.piece(units.len() as u32, false, |into| {
+                into.chunks_exact_mut(2)
+                    .zip(&units)
+                    .for_each(|(into, unit)| into.copy_from_slice(&unit.to_le_bytes()));
+                Ok::<(), ()>(())
+            });
+            piece.unwrap_or(Ok(()))
+        });
+        assert_eq!(added, Ok(()));
     }
 
     fn text(&mut self, text: &str) -> Text {
@@ -84,6 +106,9 @@ impl Build {
     /// The profile.
     pub fn finish(self) -> Profile {
         let frames = self.frames;
-        self.recorder.finish(self.strings, self.meta, self.receipt, |raw, _| frames[raw as usize])
+        let mut profile =
+            self.recorder.finish(self.strings, self.meta, self.receipt, |raw, _| frames[raw as usize]);
+        profile.sources = self.sources;
+        profile
     }
 }

@@ -146,15 +146,6 @@ impl Default for View {
     }
 }
 
-/// A script's text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// The script's whole path, URL or `node:` name, as frames have it.
-    pub file: String,
-    /// Its text, whole.
-    pub text: String,
-}
-
 /// Writes `profile` to `out`, in many small pieces: buffer it.
 ///
 /// # Errors
@@ -162,7 +153,7 @@ pub struct Source {
 pub fn write(format: Format, profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Text => text::write(profile, view, out),
-        Format::Flame => write_page(profile, view, &[], out),
+        Format::Flame => flame::write(profile, view, out),
         Format::Raw => stacks::raw(profile, view, false, out),
         Format::FullRaw => stacks::raw(profile, view, true, out),
         Format::Folded => stacks::folded(profile, view, out),
@@ -170,12 +161,4 @@ pub fn write(format: Format, profile: &Profile, view: &View, out: &mut dyn Write
         Format::Speedscope => speedscope::write(profile, view, out),
         Format::Pprof => pprof::write(profile, view, out),
     }
-}
-
-/// Writes the page of [`Format::Flame`] with the lines of `sources` beside their counts.
-///
-/// # Errors
-/// Those of `out`.
-pub fn write_page(profile: &Profile, view: &View, sources: &[Source], out: &mut dyn Write) -> io::Result<()> {
-    flame::write(profile, view, sources, out)
 }

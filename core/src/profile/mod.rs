@@ -8,6 +8,7 @@ pub mod frame;
 pub mod meta;
 pub mod pool;
 pub mod samples;
+pub mod sources;
 pub mod strings;
 pub mod tree;
 
@@ -18,6 +19,7 @@ pub use frame::{Frame, FrameId, Kind};
 pub use meta::{Counts, Meta, Pauses, Receipt, Thread};
 pub use pool::{Full, Pool};
 pub use samples::{Activity, Sample, SampleLog, ThreadId};
+pub use sources::{Source, Sources};
 pub use strings::{Strings, Text};
 pub use tree::{CallTree, Node, NodeId};
 
@@ -132,6 +134,7 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
             meta,
             receipt,
             strings,
+            sources: Sources::default(),
             frames,
             tree: self.tree,
             samples: self.samples,
@@ -148,6 +151,8 @@ pub struct Profile {
     /// Counts, pauses and remarks.
     pub receipt: Receipt,
     strings: Strings,
+    /// Texts of scripts, where they were asked for.
+    pub sources: Sources,
     frames: Vec<Frame>,
     tree: CallTree,
     samples: SampleLog,

@@ -19,6 +19,7 @@ pub mod recall;
 pub mod resolve;
 pub mod sampler;
 pub mod sites;
+pub mod sources;
 #[cfg(test)]
 mod tests;
 pub mod walk;

@@ -43,9 +43,10 @@ impl Sampler<'_> {
         self.remark(&mut receipt);
         let lines = line_columns(&self.functions, &self.lines, self.recorder.raw_frames());
         let strings = core::mem::take(&mut self.functions.strings);
+        let sources = core::mem::take(&mut self.sources);
         let (functions, builtins) = (&self.functions, &self.image.builtins);
         let mut buffer = String::new();
-        self.recorder.finish(strings, meta, receipt, |raw, strings| {
+        let mut profile = self.recorder.finish(strings, meta, receipt, |raw, strings| {
             let of_function = |id: FunctionId| {
                 let function = functions.function(id);
                 let script = function.and_then(|function| function.script);
@@ -102,7 +103,9 @@ impl Sampler<'_> {
                 }
                 RawFrame::Elided => Frame::ELIDED,
             }
-        })
+        });
+        profile.sources = sources;
+        profile
     }
 
     /// Says what was not as it should be.
@@ -119,6 +122,10 @@ impl Sampler<'_> {
         remark(self.losses.leaves, "leaves caught between frames whose function could not be told");
         remark(self.losses.codes, "compiled frames whose code object was not found");
         remark(self.losses.mismatches, "optimized frames whose code says another function");
+        let (flushes, missing) = self.codes.losses();
+        remark(flushes, "times the table of code objects was full and begun anew");
+        remark(missing, "look-ups in V8's code that found no code object");
+        remark(self.image.builtins.refused().into(), "builtins found their table full");
         let (unread, lazy) = self.places.losses();
         remark(unread, "places in code without a source position");
         remark(lazy, "functions whose source positions V8 has not collected");
@@ -127,6 +134,7 @@ impl Sampler<'_> {
         let without = scripts.filter(|id| !self.lines.has(*id)).count() as u64;
         remark(refused, "scripts whose lines found no room");
         remark(without.saturating_sub(refused), "scripts whose source could not be read");
+        remark(self.sources.refused(), "scripts whose text found no room");
         let (functions, scripts) = self.functions.refused();
         remark(functions + scripts, "functions or scripts found their table full");
         remark(self.functions.strings.refused(), "names found their table full");

@@ -10,13 +10,14 @@ use super::natives::Natives;
 use super::places::Places;
 use super::raw::{FunctionId, RawFrame};
 use super::recall::{Mark, Recall};
+use super::sources;
 use super::walk::{Walk, Walked};
 use crate::arch::{Arch, Registers};
 use crate::elf::Elf;
 use crate::limits::{RECALLED_FRAMES, STACK_BYTES, STACK_FRAMES, THREADS};
 use crate::maps::{Maps, ModuleId};
 use crate::memory::{Memory, Span};
-use crate::profile::{Activity, NodeId, Recorder, Thread, ThreadId};
+use crate::profile::{Activity, NodeId, Recorder, Sources, Thread, ThreadId};
 use crate::unwind::StackCopy;
 use crate::v8::Heap;
 use crate::v8::image::Image;
@@ -102,10 +103,11 @@ pub struct Sampler<'a> {
     maps: Maps,
     natives: Natives<'a>,
     pub(super) functions: Functions,
-    codes: Codes,
+    pub(super) codes: Codes,
     pub(super) places: Places,
     live: Live,
     pub(super) lines: Lines,
+    pub(super) sources: Sources,
     pub(super) losses: Losses,
     pub(super) recorder: Recorder<RawFrame>,
     threads: Vec<ThreadState>,
@@ -143,6 +145,7 @@ impl<'a> Sampler<'a> {
             places: Places::default(),
             live: Live::default(),
             lines: Lines::default(),
+            sources: Sources::default(),
             losses: Losses::default(),
             recorder: Recorder::new(RawFrame::Elided),
             threads: vec![ThreadState::default(); THREADS],
@@ -160,6 +163,11 @@ impl<'a> Sampler<'a> {
             truncated: 0,
             wants_maps: false,
         }
+    }
+
+    /// Keeps the text of every script that is met from now on.
+    pub fn keep_sources(&mut self) {
+        self.sources = Sources::with_room();
     }
 
     /// Makes a thread known, by its number in the session. The process' first thread is sampled
@@ -295,7 +303,9 @@ impl<'a> Sampler<'a> {
         }
         // A short source, as eval's are, may die young; a long one can wait until the thread runs.
         while let Some(unread) = self.functions.next_unread(SHORT_SOURCE) {
-            if !self.lines.read(&heap, unread.id, &unread.script) {
+            let is_read = self.lines.read(&heap, unread.id, &unread.script)
+                & sources::read(&mut self.sources, &self.functions, &heap, &unread);
+            if !is_read {
                 self.functions.read_later(unread);
             }
         }
@@ -422,7 +432,9 @@ impl<'a> Sampler<'a> {
             leaf
         });
         while let Some(unread) = self.functions.next_unread(u32::MAX) {
-            if !self.lines.read(&heap, unread.id, &unread.script) {
+            let is_read = self.lines.read(&heap, unread.id, &unread.script)
+                & sources::read(&mut self.sources, &self.functions, &heap, &unread);
+            if !is_read {
                 self.functions.read_later(unread);
             }
         }

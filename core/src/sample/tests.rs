@@ -212,6 +212,31 @@ fn a_source_that_cannot_be_read_at_first_is_read_later() {
 }
 
 #[test]
+fn the_text_of_a_script_is_kept_where_it_is_wanted() {
+    let (heap, registers) = target();
+    let file = executable();
+    for is_wanted in [true, false] {
+        let mut sampler = sampler(&file);
+        if is_wanted {
+            sampler.keep_sources();
+        }
+        for at in 0..3 {
+            sampler.held(0, &registers, &heap.memory);
+            sampler.released(0, at, &heap.memory);
+        }
+        let profile = sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+        let texts: Vec<(&str, i64, String)> = profile
+            .sources
+            .iter()
+            .map(|source| (profile.text(source.file()), source.first_line(), source.characters().collect()))
+            .collect();
+        let text = "function root() {\n middle();\n}\nfunction middle() {\n leaf();\n}\n\nfunction leaf() {}";
+        let kept = [("/srv/app.js", 1, text.to_string())];
+        assert_eq!(texts, if is_wanted { &kept[..] } else { &[] });
+    }
+}
+
+#[test]
 fn a_frame_chain_that_runs_in_a_circle_ends() {
     let (mut heap, registers) = target();
     heap.memory.put_word(STACK + 0x180, STACK + 0x80);

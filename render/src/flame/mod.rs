@@ -13,7 +13,7 @@ pub use diff::{DiffError, diff};
 
 use crate::label::Style;
 use crate::tree::{Labels, Shown, merge};
-use crate::{Source, View, json};
+use crate::{View, json};
 use encode::{Data, Encoder, Function, Interner, KINDS, PageFrame, kind_number};
 use flame_core::profile::{CallTree, FrameId, NodeId, Profile};
 use miniz_oxide::inflate::decompress_to_vec;
@@ -23,8 +23,8 @@ use std::io::{self, Write};
 /// The page without its data, compressed by `build/main.rs`.
 const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.deflate"));
 
-/// Writes the page of a profile, with the lines of those `sources` that were hot.
-pub fn write(profile: &Profile, view: &View, sources: &[Source], out: &mut dyn Write) -> io::Result<()> {
+/// Writes the page of a profile, with those lines of its sources that were hot.
+pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
     let (data, tree, places) = collect(profile, view);
     template(&profile.meta.command, out, |place, out| match place {
         "META" => meta(profile, view, out),
@@ -40,7 +40,7 @@ pub fn write(profile: &Profile, view: &View, sources: &[Source], out: &mut dyn W
             };
             Encoder::new(out).samples(profile.samples().iter(), number)
         }
-        "SOURCES" => sources::write(&data, sources, out),
+        "SOURCES" => sources::write(&data, profile, out),
         _ => Ok(()),
     })
 }

@@ -1,9 +1,12 @@
 //! Source lines of hot functions, for the page's details.
 
 use super::encode::Data;
-use crate::{Source, json};
+use crate::json;
+use crate::label::escape;
+use flame_core::profile::{Profile, Source};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 
 /// Lines given for one function at most, from its first line or its first hot one.
 const FUNCTION_LINES: u32 = 400;
@@ -11,80 +14,167 @@ const FUNCTION_LINES: u32 = 400;
 /// Characters of one line at most: minified scripts have lines of megabytes.
 const LINE_CHARS: usize = 240;
 
-/// Writes the lines of `sources` in which a function of `data` was found, with the two that
+/// Writes the lines of the profile's sources in which a function of `data` was found, with the two that
 /// follow: `{"file":{"line":"text",…},…}`; nothing where there are none.
-pub fn write(data: &Data, sources: &[Source], out: &mut dyn Write) -> io::Result<()> {
-    let mut wanted: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+pub fn write(data: &Data, profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
+    let texts = texts(profile);
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let mut before = b"{";
+    for (file, ranges) in hot(data) {
+        let Some(Some(source)) = texts.get(file) else { continue };
+        out.write_all(before)?;
+        before = b",";
+        json::string(out, file)?;
+        out.write_all(b":{")?;
+        lines(*source, &ranges, out)?;
+        out.write_all(b"}")?;
+    }
+    if before == b"," { out.write_all(b"}") } else { Ok(()) }
+}
+
+/// The sources by their files' names as shown. Of a name that several texts have, as `[eval]`, nobody knows
+/// which one a frame means.
+fn texts(profile: &Profile) -> BTreeMap<String, Option<Source<'_>>> {
+    let mut texts: BTreeMap<String, Option<Source<'_>>> = BTreeMap::new();
+    for source in profile.sources.iter() {
+        let mut file = String::new();
+        escape(profile.text(source.file()), &mut file);
+        let known = texts.entry(file).or_insert(Some(source));
+        let is_same = |known: Source<'_>| {
+            known.first_line() == source.first_line() && known.characters().eq(source.characters())
+        };
+        *known = known.filter(|known| is_same(*known));
+    }
+    texts
+}
+
+/// The lines wanted of each file, in order, none twice.
+fn hot(data: &Data) -> BTreeMap<&str, Vec<RangeInclusive<u32>>> {
+    let mut functions: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
     for frame in data.frames.iter().filter(|frame| frame.line > 0) {
-        let range = wanted.entry(frame.function).or_insert((frame.line, frame.line));
+        let range = functions.entry(frame.function).or_insert((frame.line, frame.line));
         *range = (range.0.min(frame.line), range.1.max(frame.line));
     }
-    let mut files: BTreeMap<&str, Vec<(u32, u32)>> = BTreeMap::new();
-    for (number, (first, last)) in wanted {
+    let mut files: BTreeMap<&str, Vec<RangeInclusive<u32>>> = BTreeMap::new();
+    for (number, (first, last)) in functions {
         let Some(function) = data.functions.get(number as usize) else { continue };
         let Some(file) = data.strings.get(function.file as usize) else { continue };
         let start = u32::try_from(function.number).ok().filter(|line| (1..=first).contains(line));
         // A function too long to be shown whole is shown around its hot lines.
         let start = start.filter(|start| last - start < FUNCTION_LINES).unwrap_or(first.saturating_sub(2));
-        files.entry(file).or_default().push((start, last.min(start + FUNCTION_LINES).saturating_add(2)));
+        let end = last.min(start.saturating_add(FUNCTION_LINES)).saturating_add(2);
+        files.entry(file).or_default().push(start..=end);
     }
-    let mut open = false;
-    for source in sources {
-        let Some(ranges) = files.remove(source.file.as_str()) else { continue };
-        out.write_all(if open { b"," } else { b"{" })?;
-        open = true;
-        json::string(out, &source.file)?;
-        out.write_all(b":{")?;
-        let mut comma = "";
-        for (text, line) in source.text.lines().zip(1u32..) {
-            if !ranges.iter().any(|(first, last)| (*first..=*last).contains(&line)) {
-                continue;
+    for ranges in files.values_mut() {
+        ranges.sort_unstable_by_key(|range| *range.start());
+        let mut before = 0;
+        for range in ranges.iter_mut() {
+            *range = (*range.start()).max(before)..=*range.end();
+            before = before.max(range.end().saturating_add(1));
+        }
+    }
+    files
+}
+
+/// Writes those lines of a text that lie in `ranges`. Lines end where V8 counts an end.
+fn lines(source: Source<'_>, ranges: &[RangeInclusive<u32>], out: &mut dyn Write) -> io::Result<()> {
+    let mut ranges = ranges.iter().peekable();
+    let mut characters = source.characters().peekable();
+    let mut comma = "";
+    let mut line = String::new();
+    for number in source.first_line().. {
+        while ranges.next_if(|range| i64::from(*range.end()) < number).is_some() {}
+        let Some(range) = ranges.peek() else { break };
+        let is_wanted = i64::from(*range.start()) <= number;
+        line.clear();
+        let mut length = 0;
+        let mut end = None;
+        for character in characters.by_ref() {
+            if matches!(character, '\n' | '\r' | '\u{2028}' | '\u{2029}') {
+                end = Some(character);
+                break;
             }
-            write!(out, "{comma}\"{line}\":")?;
-            comma = ",";
-            match text.char_indices().nth(LINE_CHARS) {
-                Some((end, _)) => json::string(out, &format!("{}…", &text[..end]))?,
-                None => json::string(out, text)?,
+            length += 1;
+            if is_wanted && length <= LINE_CHARS {
+                line.push(character);
             }
         }
-        out.write_all(b"}")?;
+        if is_wanted {
+            line.extend((length > LINE_CHARS).then_some('…'));
+            write!(out, "{comma}\"{number}\":")?;
+            json::string(out, &line)?;
+            comma = ",";
+        }
+        match end {
+            None => break,
+            Some('\r') => _ = characters.next_if_eq(&'\n'),
+            Some(_) => {}
+        }
     }
-    if open { out.write_all(b"}") } else { Ok(()) }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::encode::{Function, PageFrame};
     use super::*;
+    use crate::fixture::Build;
     use crate::testing::written;
+
+    /// What is written of these files, all of which have one function that starts at line 2 and was found at
+    /// line 4.
+    fn page(files: &[(&str, i32, &str)]) -> String {
+        let mut build = Build::default();
+        for (file, line_offset, text) in files {
+            build.source(file, *line_offset, text);
+        }
+        let mut strings: Vec<String> = files.iter().map(|file| file.0.to_string()).collect();
+        strings.dedup();
+        let functions = (0..strings.len() as u32).map(|file| Function { name: file, file, number: 2 });
+        let frames = (0..strings.len() as u32).flat_map(|function| {
+            [PageFrame { function, kind: 3, line: 4 }, PageFrame { function, kind: 3, line: 0 }]
+        });
+        let data = Data { functions: functions.collect(), frames: frames.collect(), strings };
+        let profile = build.finish();
+        written(|out| write(&data, &profile, out))
+    }
 
     #[test]
     fn hot_functions_have_their_lines_from_the_first_to_two_past_the_last() {
-        let data = Data {
-            strings: vec!["/a.js".into(), "f".into()],
-            functions: vec![Function { name: 1, file: 0, number: 2 }],
-            frames: vec![
-                PageFrame { function: 0, kind: 3, line: 4 },
-                PageFrame { function: 0, kind: 3, line: 0 },
-            ],
-        };
-        let text = "one\n</script>\nthree\nfour\nfive\nsix\nseven\n".into();
-        let sources = [Source { file: "/a.js".into(), text }];
+        let text = "one\n</script>\nthree\nfour\nfive\nsix\nseven\n";
         assert_eq!(
-            written(|out| write(&data, &sources, out)),
+            page(&[("/a.js", 0, text)]),
             r#"{"/a.js":{"2":"\u003c/script\u003e","3":"three","4":"four","5":"five","6":"six"}}"#
         );
-        assert_eq!(written(|out| write(&data, &[], out)), "");
+        assert_eq!(page(&[]), "");
+    }
+
+    #[test]
+    fn lines_are_counted_as_v8_counts_them() {
+        let text = "one\r\n2\u{2028}three\rfour\n\r\u{2029}";
+        assert_eq!(
+            page(&[("/a.js", 0, text)]),
+            r#"{"/a.js":{"2":"2","3":"three","4":"four","5":"","6":""}}"#
+        );
+        // The script begins in line 4 of its file, or has a head of two lines before line 1.
+        assert_eq!(page(&[("/a.js", 3, "four\nfive")]), r#"{"/a.js":{"4":"four","5":"five"}}"#);
+        assert_eq!(page(&[("/a.js", -2, "a\nb\n1\n2\n3")]), r#"{"/a.js":{"2":"2","3":"3"}}"#);
+    }
+
+    #[test]
+    fn a_name_that_two_texts_have_shows_neither() {
+        let two = [("[eval]", 0, "1\n2"), ("[eval]", 0, "1\nb")];
+        assert_eq!(page(&two), "");
+        // A worker has the same file as another script.
+        let same = [("/a.js", 0, "1\n2"), ("/a.js", 0, "1\n2")];
+        assert_eq!(page(&same), r#"{"/a.js":{"2":"2"}}"#);
     }
 
     #[test]
     fn a_minified_line_is_cut() {
-        let data = Data {
-            strings: vec!["/a.js".into()],
-            functions: vec![Function { name: 0, file: 0, number: 1 }],
-            frames: vec![PageFrame { function: 0, kind: 3, line: 1 }],
-        };
-        let sources = [Source { file: "/a.js".into(), text: "é".repeat(100_000) }];
-        assert!(written(|out| write(&data, &sources, out)).len() < 600);
+        let text = format!("\n{}", "é".repeat(100_000));
+        assert!(page(&[("/a.js", 0, &text)]).len() < 600);
     }
 }
