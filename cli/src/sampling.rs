@@ -5,7 +5,7 @@ use crate::message::{self, Failure};
 use crate::narrator::{Narrator, Teller, Word, say};
 use crate::output::Output;
 use crate::report;
-use crate::symbols::Names;
+use crate::symbols::{DebugFiles, Names};
 use crate::target::{Files, NodeVersion, Objects, Target};
 use flame_core::arch::Registers;
 use flame_core::maps::ModuleId;
@@ -61,6 +61,7 @@ pub fn sample(
     if wanted.source {
         sampler.keep_sources();
     }
+    let debug_files = DebugFiles::of(&process);
     let narrator = Narrator::new(pid, wanted);
     let mut sampling = Sampling {
         pid,
@@ -85,7 +86,7 @@ pub fn sample(
     meta.node = node.unwrap_or_default();
     meta.ended = message::end(&outcome.end);
     let receipt = report::receipt(&outcome, pid);
-    let mut symbols = Names::of(sampler.native_places(), sampler.maps().clone(), &objects);
+    let mut symbols = Names::of(sampler.native_places(), sampler.maps().clone(), &objects, &debug_files);
     let profile = sampler.finish(meta, receipt, &mut symbols);
     Ok(Run { profile, end: outcome.end })
 }

@@ -1,11 +1,32 @@
 //! Names of native code, looked up once at the end of a run.
 
 use crate::target::Objects;
+use flame_core::elf::Elf;
 use flame_core::maps::{FilePlace, Maps};
 use flame_core::profile::Kind;
 use flame_core::sample::resolve::Symbols;
-use flame_core::symbols::{Lookup, Style, demangle, kind_of};
+use flame_core::symbols::{Lookup, Style, debug_file, demangle, kind_of};
+use flame_sys::process::{Process, Root};
 use std::collections::HashMap;
+
+/// Where separate debug files are looked for: the target's own root, then the host's, which may have
+/// them installed for a container's files.
+pub struct DebugFiles(Vec<Root>);
+
+impl DebugFiles {
+    /// For a process that lives: its root is held open, for the names are looked up when it may be gone.
+    pub fn of(process: &Process) -> DebugFiles {
+        DebugFiles([Root::of(process), Root::own()].into_iter().flatten().collect())
+    }
+
+    /// The file with the symbols that were stripped off an object, whose path the target sees as `path`.
+    fn find(&self, elf: &Elf<'_>, path: &[u8]) -> Option<Elf<'static>> {
+        let candidates = debug_file::candidates(elf, path);
+        let files = self.0.iter().flat_map(|root| candidates.iter().map(|path| root.map(path)));
+        let mut elves = files.flatten().filter_map(|(bytes, _)| Elf::parse(bytes).ok());
+        elves.find(|debug| debug_file::belongs_to(debug, elf))
+    }
+}
 
 /// The symbols of all places that were met.
 pub struct Names {
@@ -15,8 +36,14 @@ pub struct Names {
 }
 
 impl Names {
-    /// Looks them up in one pass over each object's symbols.
-    pub fn of(places: impl Iterator<Item = FilePlace>, maps: Maps, objects: &Objects) -> Names {
+    /// Looks them up in one pass over each object's symbols, and over those of its debug file where it
+    /// was stripped of them.
+    pub fn of(
+        places: impl Iterator<Item = FilePlace>,
+        maps: Maps,
+        objects: &Objects,
+        debug_files: &DebugFiles,
+    ) -> Names {
         let mut by_address: Vec<(FilePlace, u64)> = places
             .filter_map(|place| {
                 let elf = objects.get(usize::from(place.module.0)).copied().flatten()?;
@@ -26,13 +53,16 @@ impl Names {
         by_address.sort_unstable_by_key(|(place, address)| (place.module, *address));
         let mut found = HashMap::with_capacity(by_address.len());
         for of_module in by_address.chunk_by(|a, b| a.0.module == b.0.module) {
-            let module = of_module.first().map(|(place, _)| usize::from(place.module.0));
-            let Some(elf) = module.and_then(|module| objects.get(module).copied().flatten()) else {
-                continue;
-            };
+            let Some(module) = of_module.first().map(|(place, _)| place.module) else { continue };
+            let Some(elf) = objects.get(usize::from(module.0)).copied().flatten() else { continue };
             let addresses: Vec<u64> = of_module.iter().map(|(_, address)| *address).collect();
             let mut lookup = Lookup::new(&addresses);
             lookup.pass(&elf);
+            if elf.symtab_symbols().is_empty()
+                && let Some(debug) = debug_files.find(&elf, maps.path(module))
+            {
+                lookup.pass_debug_file(&debug);
+            }
             let names = of_module.iter().zip(lookup.finish());
             found.extend(names.filter_map(|((place, _), symbol)| Some((*place, symbol?.name))));
         }

@@ -2,7 +2,7 @@
 
 use crate::message::{Failure, Program};
 use flame_core::elf::Elf;
-use flame_core::maps::{Maps, ModuleId};
+use flame_core::maps::{Maps, ModuleId, Region, RegionKind};
 use flame_core::memory::Memory;
 use flame_core::v8::image::{Image, version_in};
 use flame_sys::memory::ProcessMemory;
@@ -16,6 +16,9 @@ const DESCENDANTS: usize = 1000;
 
 /// Bytes of a version's text, such as `20.20.2-nightly20260101abcdef0123`.
 const VERSION_BYTES: usize = 64;
+
+/// Bytes of the kernel's code in a process, which takes two pages.
+const VDSO_BYTES: usize = 64 << 10;
 
 /// Options of Node whose value is the next argument, so that this is not taken for the script.
 const WITH_VALUE: [&str; 9] = [
@@ -84,9 +87,17 @@ impl Files {
 
     /// The ELF file of a module, mapped if it was not.
     pub fn object(&mut self, process: &Process, maps: &Maps, id: ModuleId) -> Option<Elf<'static>> {
-        let module = maps.module(id).filter(|module| module.inode != 0)?;
+        let module = maps.module(id)?;
+        let region = maps.regions_of(id).next()?;
+        let is_vdso = region.kind == RegionKind::Vdso;
+        if module.inode == 0 && !is_vdso {
+            return None;
+        }
+        // The kernel's own image has no inode, and is the same in each process.
         *self.0.entry((module.device, module.inode)).or_insert_with(|| {
-            let region = maps.regions_of(id).next()?;
+            if is_vdso {
+                return vdso(process, region);
+            }
             let mut path = maps.path(id).to_vec();
             if module.deleted {
                 path.extend_from_slice(b" (deleted)");
@@ -104,6 +115,14 @@ impl Files {
         };
         attach::check(pid).ok().and_then(holds_v8).is_some()
     }
+}
+
+/// The code that the kernel maps into a process, for its clock: an ELF file that is in memory alone.
+fn vdso(process: &Process, region: &Region) -> Option<Elf<'static>> {
+    let size = usize::try_from(region.end.saturating_sub(region.start)).ok()?;
+    let mut image = vec![0; size.min(VDSO_BYTES)];
+    ProcessMemory::new(process.pid()).read(region.start, &mut image).ok()?;
+    Elf::parse(image.leak()).ok()
 }
 
 fn maps(process: &Process) -> Result<Maps, Errno> {

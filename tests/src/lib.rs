@@ -9,6 +9,7 @@ pub mod binary;
 pub mod compat;
 pub mod loads;
 pub mod matrix;
+pub mod native;
 pub mod nodes;
 pub mod process;
 pub mod stacks;

@@ -67,7 +67,8 @@ impl ThreadState {
     }
 
     fn reaches_end(&self, sp: u64, got: usize) -> bool {
-        self.stack_end != 0 && sp.saturating_add(got as u64) >= self.stack_end
+        // A signal's handler may run on another stack, below or above.
+        sp < self.stack_end && sp.saturating_add(got as u64) >= self.stack_end
     }
 }
 
@@ -263,8 +264,10 @@ impl<'a> Sampler<'a> {
         let used = usize::try_from(highest.saturating_sub(sp)).unwrap_or(usize::MAX);
         self.extent = (sp, used.min(got));
         let state = &mut self.threads[index];
-        // Grows at once, shrinks slowly: the next stack is most often like one of the last.
-        state.stack_bytes = used.saturating_add(1024).max(state.stack_bytes - state.stack_bytes / 16);
+        // Grows at once, shrinks slowly: the next stack is most often like one of the last. What lies beyond the
+        // copy is another stack, if this was a signal handler's: more of this one would not help.
+        let needed = if used <= got { used.saturating_add(1024) } else { got };
+        state.stack_bytes = needed.max(state.stack_bytes - state.stack_bytes / 16);
         if state.root == 0
             && let Some(root) = self.walked.root
         {

@@ -22,6 +22,10 @@ use crate::v8::layout::{CodeKind, FrameType, MarkerForm};
 /// Words between the stack pointer and a frame in which the pc of a frame under a builtin is looked for.
 const PC_WITHIN: u64 = 64;
 
+/// Changes to a stack at lower addresses that one walk follows: handlers of signals have stacks of their own,
+/// and signals can interrupt handlers.
+const DESCENTS: u8 = 4;
+
 /// A walk's end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Walked {
@@ -78,12 +82,16 @@ struct Cursor {
     is_return: bool,
     /// The newest exit frame below the last entry frame, or the isolate's; 0 if there is none.
     exit_fp: u64,
+    /// Signal frames that may still lead to a stack at lower addresses.
+    descents: u8,
     walked: Walked,
 }
 
 /// Whether the walk goes on.
 enum Next {
     Caller,
+    /// The caller was interrupted by a signal, whose handler may have run on another stack.
+    Interrupted,
     End,
 }
 
@@ -95,6 +103,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             registers: *registers,
             is_return: false,
             exit_fp: self.c_entry_fp,
+            descents: DESCENTS,
             walked: Walked::default(),
         };
         let end = self.walk_on(&mut cursor);
@@ -117,7 +126,10 @@ impl<M: Memory> Walk<'_, '_, M> {
                 Next::Caller if cursor.registers.sp(self.arch) > before => {}
                 // The top frame's return address may be in a register.
                 Next::Caller if self.out.len() == 1 && cursor.registers.sp(self.arch) == before => {}
-                Next::Caller | Next::End => return cursor.registers.sp(self.arch),
+                Next::Interrupted if cursor.descents > 0 => {
+                    cursor.descents -= u8::from(cursor.registers.sp(self.arch) <= before);
+                }
+                Next::Caller | Next::Interrupted | Next::End => return cursor.registers.sp(self.arch),
             }
         }
         if cursor.registers.pc == 0 {
@@ -168,7 +180,9 @@ impl<M: Memory> Walk<'_, '_, M> {
         let end = self.stack.base.saturating_add(self.stack.bytes.len() as u64);
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
         let is_near = |address: u64| address < end.saturating_add(crate::limits::STACK_BYTES as u64);
-        if self.may_grow && (sp >= end || (fp >= sp && fp.saturating_add(16) > end && is_near(fp))) {
+        if self.may_grow
+            && ((sp >= end && is_near(sp)) || (fp >= sp && fp.saturating_add(16) > end && is_near(fp)))
+        {
             cursor.walked.left_copy = true;
             return Next::End;
         }
@@ -197,15 +211,24 @@ impl<M: Memory> Walk<'_, '_, M> {
     fn native(&mut self, cursor: &mut Cursor, place: crate::maps::FilePlace) -> Next {
         let stepped =
             self.natives.step(&mut cursor.registers, cursor.is_return, place, &self.stack, self.heap.memory);
-        let offset = stepped.function.unwrap_or(place.offset);
+        let offset = match stepped.step {
+            // The unwind information of a signal's return begins one byte early, for unwinders that take its
+            // pc for a return address.
+            Ok(step) if step.is_signal => place.offset.wrapping_add(cursor.is_return.into()),
+            _ => stepped.function.unwrap_or(place.offset),
+        };
         self.out.push(Found::Native(crate::maps::FilePlace { offset, ..place }));
         match stepped.step {
             Ok(step) if step.is_root => {
                 cursor.walked.is_whole = true;
                 Next::End
             }
-            Ok(step) => {
-                cursor.is_return = !step.is_signal;
+            Ok(step) if step.is_signal => {
+                cursor.is_return = false;
+                Next::Interrupted
+            }
+            Ok(_) => {
+                cursor.is_return = true;
                 Next::Caller
             }
             Err(_) if self.natives.is_start(place) => {

@@ -2,10 +2,10 @@
 
 use crate::memory::{Fault, Memory};
 
-/// A copy of a stack's bytes, from 128 bytes below the stack pointer (the red zone) upwards.
+/// A copy of a stack's bytes, from the stack pointer upwards.
 ///
-/// The bytes below are needed at a function's end: what it saved for its caller is still where it
-/// was, but the stack pointer has passed it.
+/// Below lies what a function has popped at its end: still where it was, but the stack pointer has passed
+/// it. It is needed so seldom that those words are read from memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StackCopy<'a> {
     /// Address of the first byte.

@@ -3,7 +3,7 @@
 use super::Process;
 use crate::Errno;
 use flame_core::arch::Arch;
-use rustix::fs::{FileType, fstat};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::ffi::OsStr;
 use std::ops::Range;
@@ -75,8 +75,49 @@ impl Process {
 /// reading it fatal (SIGBUS), as for every program that runs from it; replacing a file by rename, as
 /// installers do, does not.
 pub fn map_file(process: &Process, path: &[u8], range: Range<u64>) -> Result<(&'static [u8], FileId), Errno> {
-    let file = open_mapped(process, path, range)?;
-    let stat = fstat(&file)?;
+    map_whole(&open_mapped(process, path, range)?)
+}
+
+/// A root directory: a process' own, whatever mount namespace it is in, or node-flame's.
+///
+/// It is held open, so that files below it can be had when the process is gone.
+#[derive(Debug)]
+pub struct Root(OwnedFd);
+
+impl Root {
+    /// The root of a process.
+    pub fn of(process: &Process) -> Result<Self, Errno> {
+        let root = rustix::fs::openat(&process.dir, "root", Self::FLAGS, Mode::empty())?;
+        Ok(Root(root))
+    }
+
+    /// The root of node-flame itself.
+    pub fn own() -> Result<Self, Errno> {
+        Ok(Root(rustix::fs::open("/", Self::FLAGS, Mode::empty())?))
+    }
+
+    const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+    /// Maps the regular file at an absolute path below this root, read-only and for ever, as
+    /// [`map_file`] does. Symbolic links are followed as the process would, where the kernel can
+    /// (`openat2`, Linux 5.6).
+    pub fn map(&self, path: &[u8]) -> Result<(&'static [u8], FileId), Errno> {
+        let path = OsStr::from_bytes(path.strip_prefix(b"/").ok_or(Errno::INVAL)?);
+        let inside = rustix::fs::openat2(&self.0, path, ANYTHING, Mode::empty(), ResolveFlags::IN_ROOT);
+        let file = match inside {
+            // Unknown, or refused by a container's filter that does not know it.
+            Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(&self.0, path, ANYTHING, Mode::empty())?,
+            opened => opened?,
+        };
+        map_whole(&file)
+    }
+}
+
+/// A path can name anything by now; opening a pipe or a device must not block or act.
+const ANYTHING: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+fn map_whole(file: &OwnedFd) -> Result<(&'static [u8], FileId), Errno> {
+    let stat = fstat(file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Errno::INVAL);
     }
@@ -105,16 +146,8 @@ fn open_mapped(process: &Process, path: &[u8], range: Range<u64>) -> Result<Owne
     if plain.len() == path.len() && plain.starts_with(b"/") {
         let mut below_root = b"root".to_vec();
         below_root.extend_from_slice(plain);
-        let opened = rustix::fs::openat(
-            &process.dir,
-            OsStr::from_bytes(&below_root),
-            // A path can name anything by now; opening a pipe or a device must not block or act.
-            rustix::fs::OFlags::RDONLY
-                | rustix::fs::OFlags::CLOEXEC
-                | rustix::fs::OFlags::NONBLOCK
-                | rustix::fs::OFlags::NOCTTY,
-            rustix::fs::Mode::empty(),
-        );
+        let opened =
+            rustix::fs::openat(&process.dir, OsStr::from_bytes(&below_root), ANYTHING, Mode::empty());
         if opened.is_ok() {
             return opened;
         }
@@ -145,6 +178,18 @@ mod tests {
         assert_eq!(Image::parse(&head, ID).unwrap().arch(), None);
         head[0] = b'#';
         assert_eq!(Image::parse(&head, ID), None);
+    }
+
+    #[test]
+    fn a_file_below_a_root_is_mapped_and_nothing_else_is() {
+        let process = Process::open(std::process::id()).unwrap();
+        let exe = process.exe().unwrap();
+        let (bytes, id) = Root::of(&process).unwrap().map(&exe).unwrap();
+        assert!(bytes.starts_with(b"\x7fELF"));
+        assert_eq!(Root::own().unwrap().map(&exe).map(|(_, id)| id), Ok(id));
+        for path in [&b"/dev/null"[..], b"/proc/self", b"/no/such/file", b"relative", b""] {
+            assert!(Root::own().unwrap().map(path).is_err());
+        }
     }
 
     #[test]

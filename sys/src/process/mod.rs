@@ -9,7 +9,7 @@ use crate::Errno;
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 
-pub use files::{FileId, Image, map_file};
+pub use files::{FileId, Image, Root, map_file};
 pub use state::{Activity, Gauge, cpu_time_ns};
 pub use status::{Stat, Status};
 pub use tree::{ancestors, children, pids};

@@ -1,0 +1,181 @@
+//! Native code has all its callers and its names, wherever it was stopped.
+
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
+
+use tests::{
+    matrix::{alone, tell},
+    native::{Folder, c_addon, calls, make, need, rust_addon, source, stacks_of},
+    nodes::node,
+    process::Target,
+    stacks::Stack,
+    version::Version,
+};
+
+const NODE_20: Version = Version::new(20, 20, 2);
+
+/// What the addon does below `run`, `outer` and `middle`, by its mode.
+const CHAINS: [(&str, &[&str]); 9] = [
+    ("memcpy", &["work_memcpy"]),
+    ("malloc", &["work_malloc"]),
+    ("epoll", &["work_epoll"]),
+    ("futex", &["work_futex"]),
+    ("clock", &["work_clock"]),
+    ("table", &["work_table", "through_table"]),
+    ("edges", &["work_edges", "edge_1", "edge_2", "edge_3"]),
+    ("signal", &["work_signal", "signals", "handler", "in_handler"]),
+    ("other_stack", &["work_other_stack", "signals", "handler", "in_handler"]),
+];
+
+/// The addon's own functions in a stack, below JavaScript's `turn`.
+fn own<'s>(stack: &'s Stack, names: &[&str]) -> Vec<&'s str> {
+    let below_turn = stack.frames.iter().skip_while(|label| !label.starts_with("turn:"));
+    below_turn
+        .filter_map(|label| label.strip_suffix(":[native]").filter(|name| names.contains(name)))
+        .collect()
+}
+
+/// Samples of an addon in C whose chain of own functions is one that can be, in percent; and how often each
+/// function was met in one.
+fn exact(stacks: &[Stack]) -> (f64, BTreeMap<&str, u64>, String) {
+    let chains = CHAINS.map(|(_, chain)| [&["run", "outer", "middle"], chain].concat());
+    let names: Vec<&str> = chains.iter().flatten().copied().collect();
+    let (mut all, mut exact, mut met, mut wrong) = (0, 0, BTreeMap::new(), String::new());
+    for stack in stacks {
+        let found = own(stack, &names);
+        let is_whole = stack.frames.iter().any(|label| label.starts_with("turns:"));
+        let is_elided = stack.frames.iter().any(|label| label == "[frames elided]");
+        all += stack.count;
+        let is_exact = !found.is_empty() && chains.iter().any(|chain| chain.starts_with(&found));
+        if is_whole && !is_elided && is_exact {
+            exact += stack.count;
+            for name in found {
+                *met.entry(name).or_default() += stack.count;
+            }
+        } else {
+            wrong += &format!("{} {}\n", stack.count, stack.frames.join(";"));
+        }
+    }
+    (exact as f64 * 100.0 / f64::from(u32::try_from(all).unwrap().max(1)), met, wrong)
+}
+
+#[test]
+fn a_stop_anywhere_in_native_code_keeps_all_callers() {
+    let _alone = alone();
+    let folder = Folder::new("callers");
+    let addon = folder.file("addon.node");
+    c_addon(&addon);
+    for version in [Version::new(16, 20, 2), NODE_20, Version::new(26, 10, 0)] {
+        let target = calls(version, &addon, &CHAINS.map(|(mode, _)| mode));
+        let stacks = stacks_of(target.pid(), 4.0, 700);
+        let (share, met, wrong) = exact(&stacks);
+        tell(&format!("{version}: {share:.2} % have all callers; {met:?}"));
+        assert!(share >= 99.0, "{version}: {share:.2} %\n{wrong}");
+        for (mode, chain) in CHAINS {
+            let least = chain.iter().map(|name| met.get(name).copied().unwrap_or(0)).min();
+            assert!(least >= Some(5), "{version}: {mode} was not met: {met:?}");
+        }
+    }
+}
+
+#[test]
+fn rust_functions_have_the_names_that_their_authors_wrote() {
+    let _alone = alone();
+    let folder = Folder::new("rust");
+    for (mangling, chain) in [
+        (
+            "v0",
+            [
+                "addon::run",
+                "addon::checkout::<addon::shop::Basket<u32>>",
+                "<addon::shop::Basket<u32> as addon::shop::Price>::price",
+                "addon::shop::closure_body",
+            ],
+        ),
+        (
+            "legacy",
+            [
+                "addon::run",
+                "addon::checkout",
+                "<addon::shop::Basket<T> as addon::shop::Price>::price",
+                "addon::shop::closure_body",
+            ],
+        ),
+    ] {
+        // The crate has the file's name, and that is in its symbols.
+        let addon = folder.file(&format!("{mangling}.node"));
+        rust_addon(&addon, mangling);
+        let target = calls(NODE_20, &addon, &["-"]);
+        let stacks = stacks_of(target.pid(), 1.0, 300);
+        let chain: Vec<String> = chain.iter().map(|name| format!("{name}:[native]")).collect();
+        let with_chain = |stack: &&Stack| stack.frames.windows(chain.len()).any(|frames| frames == chain);
+        let count: u64 = stacks.iter().filter(with_chain).map(|stack| stack.count).sum();
+        let all: u64 = stacks.iter().map(|stack| stack.count).sum();
+        assert!(count * 10 > all * 8 && all > 20, "{mangling}: {count} of {all}: {stacks:?}");
+    }
+}
+
+/// Samples with a function of the addon by name, with a place in it by offset alone, and all.
+fn named(target: &Target, addon: &Path) -> (u64, u64, u64) {
+    let stacks = stacks_of(target.pid(), 0.7, 300);
+    let place = format!(" in {}]:[native]", addon.display());
+    let count = |has: &dyn Fn(&str) -> bool| {
+        let with = stacks.iter().filter(|stack| stack.frames.iter().any(|label| has(label)));
+        with.map(|stack| stack.count).sum::<u64>()
+    };
+    (
+        count(&|label| label == "work_memcpy:[native]"),
+        count(&|label| label.ends_with(&place)),
+        count(&|_| true),
+    )
+}
+
+#[test]
+fn a_stripped_object_has_its_names_from_its_debug_file() {
+    let _alone = alone();
+    need("objcopy", &["binutils"]);
+    need("unshare", &["util-linux"]);
+    let folder = Folder::new("debug-files");
+    let whole = folder.file("whole.node");
+    c_addon(&whole);
+    let (addon, debug) = (folder.file("addon.node"), folder.file("addon.debug"));
+    make(Command::new("objcopy").arg("--only-keep-debug").args([&whole, &debug]));
+    make(Command::new("strip").arg("-o").args([&addon, &whole]));
+    let start = || calls(NODE_20, &addon, &["memcpy"]);
+
+    let (named_ones, by_offset, all) = named(&start(), &addon);
+    assert!(named_ones == 0 && by_offset * 10 > all * 8 && all > 20, "{named_ones} {by_offset} {all}");
+
+    // By its name in the object, beside that.
+    let linked = folder.file("linked.node");
+    let link = format!("--add-gnu-debuglink={}", debug.display());
+    make(Command::new("objcopy").arg(link).args([&addon, &linked]));
+    let target = calls(NODE_20, &linked, &["memcpy"]);
+    let (named_ones, by_offset, all) = named(&target, &linked);
+    assert!(by_offset == 0 && named_ones * 10 > all * 8 && all > 20, "{named_ones} {by_offset} {all}");
+
+    // Another build's file of that name is not believed: its checksum and its build-id differ.
+    fs::write(&debug, fs::read(&whole).unwrap().split_last().unwrap().1).unwrap();
+    make(Command::new("objcopy").arg("--remove-section=.note.gnu.build-id").args([&linked, &linked]));
+    let target = calls(NODE_20, &linked, &["memcpy"]);
+    let (named_ones, _, all) = named(&target, &linked);
+    assert!(named_ones == 0 && all > 20, "{named_ones} {all}");
+    make(Command::new("objcopy").arg("--only-keep-debug").args([&whole, &debug]));
+
+    // By its build-id, below the root of debug files as the target alone sees it.
+    let notes = Command::new("readelf").arg("-n").arg(&addon).output().unwrap().stdout;
+    let notes = String::from_utf8(notes).unwrap();
+    let id = notes.split("Build ID: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    let root = folder.file("root");
+    fs::create_dir_all(root.join(".build-id").join(&id[..2])).unwrap();
+    fs::rename(&debug, root.join(".build-id").join(&id[..2]).join(format!("{}.debug", &id[2..]))).unwrap();
+    let script = "mount --bind \"$1\" /usr/lib/debug && shift && exec \"$@\"";
+    let target = Target::ready(
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+            .args([&root, &node(NODE_20), &source("addon.js"), &addon])
+            .arg("memcpy"),
+    );
+    let target = target.unwrap_or_else(|e| panic!("{e}"));
+    let (named_ones, by_offset, all) = named(&target, &addon);
+    assert!(by_offset == 0 && named_ones * 10 > all * 8 && all > 20, "{named_ones} {by_offset} {all}");
+}
