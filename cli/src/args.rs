@@ -30,6 +30,17 @@ pub enum Command {
     Profile(Profile),
     /// Compare two files of stacks.
     Diff(Diff),
+    /// List the processes with V8 in them.
+    Ps(Ps),
+}
+
+/// A list of processes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ps {
+    /// As JSON.
+    pub json: bool,
+    /// The list's file; standard output if `None`.
+    pub output: Option<PathBuf>,
 }
 
 /// A comparison of two files of stacks, as a page.
@@ -136,6 +147,8 @@ struct Words {
     source: bool,
     #[argh(option)]
     max_pause: Option<String>,
+    #[argh(switch)]
+    json: bool,
     #[argh(switch, short = 'q')]
     quiet: bool,
     #[argh(switch, short = 'V')]
@@ -161,8 +174,10 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     if given.version {
         return Ok(Command::Version);
     }
-    if given.words.first().is_some_and(|word| word == "diff") && command.is_none() {
-        return diff(&given).map(Command::Diff);
+    match given.words.first().map(String::as_str) {
+        Some("diff") if command.is_none() => return diff(&given).map(Command::Diff),
+        Some("ps") if command.is_none() => return ps(&given).map(Command::Ps),
+        _ => {}
     }
     let words: Vec<String> = given.words.iter().map(|word| lossy(word)).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -193,6 +208,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     if given.source && format != Format::Flame {
         return Err(Misuse::OptionFor("--source", format.name().into()));
     }
+    if given.json {
+        return Err(Misuse::OptionFor("--json", format.name().into()));
+    }
     let output = given.output.as_deref().map(path);
     if let Target::Run(command) = &target {
         match output {
@@ -216,24 +234,40 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
 }
 
 fn diff(given: &Words) -> Result<Diff, Misuse> {
-    let sampling = [
-        ("--rate", given.rate.is_some()),
-        ("--wall", given.wall),
-        ("--lines", given.lines),
-        ("--native", given.native.is_some()),
-        ("--annotate", given.annotate),
-        ("--source", given.source),
-        ("--max-pause", given.max_pause.is_some()),
-    ];
-    if let Some((option, _)) = sampling.into_iter().find(|(_, is_given)| *is_given) {
-        return Err(Misuse::OptionFor(option, "diff".into()));
-    }
+    only(given, "diff", &["--output"])?;
     match given.words.as_slice() {
         [_, before, after] => {
             Ok(Diff { before: path(before), after: path(after), output: given.output.as_deref().map(path) })
         }
         [_, _, _, extra, ..] => Err(Misuse::Extra(lossy(extra))),
         _ => Err(Misuse::NoFiles),
+    }
+}
+
+fn ps(given: &Words) -> Result<Ps, Misuse> {
+    only(given, "ps", &["--json", "--output"])?;
+    match given.words.as_slice() {
+        [_, extra, ..] => Err(Misuse::Extra(lossy(extra))),
+        _ => Ok(Ps { json: given.json, output: given.output.as_deref().map(path) }),
+    }
+}
+
+/// Refuses what has no meaning for a verb.
+fn only(given: &Words, verb: &str, meant: &[&str]) -> Result<(), Misuse> {
+    let options = [
+        ("--rate", given.rate.is_some()),
+        ("--output", given.output.is_some()),
+        ("--wall", given.wall),
+        ("--lines", given.lines),
+        ("--native", given.native.is_some()),
+        ("--annotate", given.annotate),
+        ("--source", given.source),
+        ("--max-pause", given.max_pause.is_some()),
+        ("--json", given.json),
+    ];
+    match options.into_iter().find(|(option, is_given)| *is_given && !meant.contains(option)) {
+        Some((option, _)) => Err(Misuse::OptionFor(option, verb.into())),
+        None => Ok(()),
     }
 }
 
@@ -420,6 +454,9 @@ mod tests {
             ("1 text 3 --annotate", Misuse::OptionFor("--annotate", "text".into())),
             ("1 folded 3 --source", Misuse::OptionFor("--source", "folded".into())),
             ("diff a b --lines", Misuse::OptionFor("--lines", "diff".into())),
+            ("1 text 3 --json", Misuse::OptionFor("--json", "text".into())),
+            ("ps --rate 5", Misuse::OptionFor("--rate", "ps".into())),
+            ("ps 1", Misuse::Extra("1".into())),
             ("diff a", Misuse::NoFiles),
             ("diff a b c", Misuse::Extra("c".into())),
             ("run text 3 -o out", Misuse::NoCommand),
@@ -437,6 +474,15 @@ mod tests {
     fn two_files_can_be_compared() {
         let diff = Diff { before: "a".into(), after: "b".into(), output: Some("out".into()) };
         assert_eq!(parsed("diff -o out a b"), Ok(Command::Diff(diff)));
+    }
+
+    #[test]
+    fn processes_can_be_listed() {
+        assert_eq!(parsed("ps"), Ok(Command::Ps(Ps { json: false, output: None })));
+        assert_eq!(
+            parsed("ps --json -o out"),
+            Ok(Command::Ps(Ps { json: true, output: Some("out".into()) }))
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod args;
 mod compare;
 mod launch;
+mod listing;
 mod message;
 mod narrator;
 mod output;
@@ -40,6 +41,7 @@ fn carry_out() -> Result<ExitCode, Failure> {
         Command::Help => print(include_str!("help.txt")),
         Command::Version => print(concat!("node-flame ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Diff(wanted) => compare::diff(&wanted),
+        Command::Ps(wanted) => listing::ps(&wanted),
         Command::Profile(wanted) => {
             let output = Output::open(wanted.output.as_deref())?;
             let output = if wanted.format.is_binary() { output.take_binary()? } else { output };

@@ -98,6 +98,7 @@ impl Display for Failure {
 const USAGE: &str = "\
 usage: node-flame <pid> <format> <seconds> [options]
        node-flame run <format> <seconds> -o FILE [options] -- <command>...
+       node-flame ps
 `node-flame --help` tells more.";
 
 impl Display for Misuse {
@@ -276,20 +277,18 @@ fn permission(evidence: &Evidence) -> (String, &'static str) {
 fn not_node(f: &mut Formatter<'_>, pid: u32, program: &Program) -> fmt::Result {
     let exe = Printable(&program.exe);
     write!(f, "{pid} is not a Node.js process: it runs {exe}")?;
-    let name = program.exe.rsplit('/').next().unwrap_or_default();
-    let name = name.trim_end_matches(" (deleted)").trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let name = program_name(&program.exe);
     let hint = match name {
-        "bun" => "; Bun's engine is JavaScriptCore, not V8",
-        "deno" => "; Deno's V8 comes without the symbols that tell its layout",
-        "java" => "; for Java there is async-profiler",
-        "python" | "pypy" => "; for Python there is py-spy",
-        "ruby" => "; for Ruby there is rbspy",
-        "electron" | "chrome" | "chromium" | "code" => {
-            "; Chromium's V8 comes without the symbols that tell its layout"
-        }
-        _ => " and holds no V8",
+        "bun" => "Bun's engine is JavaScriptCore, not V8",
+        "java" => "for Java there is async-profiler",
+        "python" | "pypy" => "for Python there is py-spy",
+        "ruby" => "for Ruby there is rbspy",
+        _ => bare_v8(name).unwrap_or_default(),
     };
-    f.write_str(hint)?;
+    match hint {
+        "" => f.write_str(" and holds no V8")?,
+        hint => write!(f, "; {hint}")?,
+    }
     match program.nodes.as_slice() {
         [] => Ok(()),
         [node] => write!(f, "; but its descendant {node} is Node: node-flame {node} ..."),
@@ -297,6 +296,31 @@ fn not_node(f: &mut Formatter<'_>, pid: u32, program: &Program) -> fmt::Result {
             let all: Vec<String> = program.nodes.iter().map(u32::to_string).collect();
             write!(f, "; but its descendants {} are Node: node-flame {first} ...", all.join(", "))
         }
+    }
+}
+
+/// The base name of an executable, without a version at its end.
+pub fn program_name(exe: &str) -> &str {
+    let name = exe.rsplit('/').next().unwrap_or_default();
+    name.trim_end_matches(" (deleted)").trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')
+}
+
+/// What there is to say of a program that is known to hold a V8 without symbols.
+pub fn bare_v8(name: &str) -> Option<&'static str> {
+    match name {
+        "deno" => Some("Deno's V8 comes without the symbols that tell its layout"),
+        "electron" | "chrome" | "chromium" | "code" => {
+            Some("Chromium's V8 comes without the symbols that tell its layout")
+        }
+        _ => None,
+    }
+}
+
+/// Why a process cannot be profiled, in a few words for a list.
+pub fn in_short(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::NotPermitted(evidence) => permission(evidence).0,
+        refusal => refusal.to_string(),
     }
 }
 

@@ -171,7 +171,8 @@ pub struct NodeVersion {
 }
 
 impl NodeVersion {
-    fn of(elf: &Elf<'_>, bias: u64, pid: u32) -> Self {
+    /// Of a process whose V8 is in `elf`, loaded with this bias.
+    pub fn of(elf: &Elf<'_>, bias: u64, pid: u32) -> Self {
         let metadata = elf.symbol(b"_ZN4node11per_process8metadataE");
         NodeVersion {
             at: metadata.map(|symbol| symbol.value.wrapping_add(bias)),
@@ -207,6 +208,20 @@ fn command(process: &Process) -> String {
     command
 }
 
+/// What a process calls itself (`process.title`), or its script, from its arguments. A title has taken the
+/// place of the executable's name, and of all arguments that it is longer than.
+pub fn title_or_script(arguments: &str, exe: &str) -> String {
+    let mut words = arguments.split('\0');
+    let first = words.next().unwrap_or_default();
+    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let is_plain = matches!(base(first).as_str(), "" | "node" | "nodejs") || base(first) == base(exe);
+    match script(words) {
+        Some(script) if is_plain => script.to_owned(),
+        None if is_plain => base(if first.is_empty() { exe } else { first }),
+        _ => first.to_owned(),
+    }
+}
+
 fn script<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     while let Some(argument) = arguments.next() {
         match argument {
@@ -231,5 +246,16 @@ mod tests {
         assert_eq!(of("-e secret"), Some("[eval]"));
         assert_eq!(of("--max-old-space-size=100"), None);
         assert_eq!(of(""), None);
+    }
+
+    #[test]
+    fn a_title_is_told_from_an_executables_name() {
+        let of = |arguments: &str| title_or_script(&arguments.replace(' ', "\0"), "/opt/node22/bin/node");
+        assert_eq!(of("/usr/bin/node --inspect /srv/app.js x"), "/srv/app.js");
+        assert_eq!(of("node22 app.js"), "node22");
+        assert_eq!(of("node"), "node");
+        assert_eq!(of(""), "node");
+        assert_eq!(title_or_script("npm run build\0\0\0", "/usr/bin/node"), "npm run build");
+        assert_eq!(title_or_script("node /srv/app.js\0\0\0", "/usr/bin/node"), "node /srv/app.js");
     }
 }

@@ -24,6 +24,11 @@ pub fn string(out: &mut dyn Write, text: &str) -> io::Result<()> {
     out.write_all(b"\"")
 }
 
+/// The same, or `null` for no text at all.
+pub fn string_or_null(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    if text.is_empty() { out.write_all(b"null") } else { string(out, text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

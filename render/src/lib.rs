@@ -10,6 +10,7 @@ mod flame;
 mod gzip;
 mod json;
 mod label;
+pub mod listing;
 mod pprof;
 mod speedscope;
 mod stacks;

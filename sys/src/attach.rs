@@ -139,6 +139,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// Looks at a process before anything is done to it: all refusals that need no attempt.
+#[inline(never)]
 pub fn check(pid: u32) -> Result<Process, Refusal> {
     let process =
         Process::open(pid).map_err(|errno| if is_hidden(pid) { Refusal::Hidden } else { gone(errno) })?;

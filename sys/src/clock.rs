@@ -7,6 +7,11 @@ pub fn monotonic_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic))
 }
 
+/// Nanoseconds since the host was booted, the time that it was suspended included.
+pub fn since_boot_ns() -> u64 {
+    nanoseconds(clock_gettime(ClockId::Boottime))
+}
+
 /// Seconds since 1970.
 pub fn wall_seconds() -> u64 {
     nanoseconds(clock_gettime(ClockId::Realtime)) / 1_000_000_000

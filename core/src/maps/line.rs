@@ -19,6 +19,7 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// `None` for what is not such a line, as one that was cut.
+    #[inline(never)]
     pub(super) fn parse(line: &'a [u8]) -> Option<Line<'a>> {
         let (start, rest) = hex(line)?;
         let (end, rest) = hex(rest.strip_prefix(b"-")?)?;

@@ -121,6 +121,11 @@ impl Maps {
         self.regions.iter().filter(move |region| region.module == Some(module))
     }
 
+    /// Whether a module has enough code to hold V8: see [`may_hold_v8`].
+    pub fn is_large(&self, module: ModuleId) -> bool {
+        self.regions_of(module).any(|region| region.executable && region.end - region.start >= LEAST_V8)
+    }
+
     /// All modules that were ever mapped; a module's number is its place.
     pub fn modules(&self) -> &[Module] {
         &self.modules
@@ -239,6 +244,18 @@ impl Maps {
             module: module.map(|index| ModuleId(index as u16)),
         });
     }
+}
+
+/// The least code of a file that holds V8, in bytes: Node 0.8 has 7 MB of it, later ones more.
+pub const LEAST_V8: u64 = 4 << 20;
+
+/// Whether a text of `/proc/PID/maps` shows a file that can hold V8 by the size of its code, which few do.
+pub fn may_hold_v8(text: &[u8]) -> bool {
+    lines(text).filter_map(Line::parse).any(|line| is_large(&line))
+}
+
+fn is_large(line: &Line<'_>) -> bool {
+    line.executable && line.inode != 0 && line.end - line.start >= LEAST_V8
 }
 
 /// Whether regions of a kind have a file, or an image that is as good as one.

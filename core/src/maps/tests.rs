@@ -180,3 +180,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_a_large_code_can_hold_v8() {
+    let large = b"00400000-00b3e000 r-xp 00000000 103:5 7 /usr/bin/node\n";
+    assert!(may_hold_v8(large));
+    assert!(!may_hold_v8(b"00400000-00b3e000 rw-p 00000000 103:5 7 /usr/lib/data\n"));
+    assert!(!may_hold_v8(b"00400000-0043e000 r-xp 00000000 103:5 7 /bin/bash\n"));
+    assert!(!may_hold_v8(b"00400000-00b3e000 r-xp 00000000 00:00 0\n"));
+}

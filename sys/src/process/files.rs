@@ -58,6 +58,13 @@ impl Process {
         let id = id(&file)?;
         Ok(if len == head.len() { Image::parse(&head, id) } else { None })
     }
+
+    /// Which file it executes and that file's size in bytes, without opening it. `ENOENT` for a kernel
+    /// thread and for a zombie.
+    pub fn exe_id(&self) -> Result<(FileId, u64), Errno> {
+        let stat = rustix::fs::statat(&self.dir, "exe", rustix::fs::AtFlags::empty())?;
+        Ok((FileId { device: stat.st_dev, inode: stat.st_ino }, stat.st_size.cast_unsigned()))
+    }
 }
 
 /// Maps the file behind the process' mapping at `range`, read-only, with the file's identity.
