@@ -32,6 +32,7 @@ pub(super) fn run(
                     session: &mut session,
                     seized: Vec::new(),
                     traced: 0,
+                    waited: false,
                 };
                 (tid, hand.part(target.take(), visitor))
             });
@@ -105,6 +106,8 @@ pub(super) struct Hand<'a> {
     pub seized: Vec<Option<Seized>>,
     /// How many of them there are.
     pub traced: u32,
+    /// Reports were waited for since the last tick.
+    waited: bool,
 }
 
 impl Hand<'_> {
@@ -145,13 +148,18 @@ impl Hand<'_> {
                 return Some(Part::End(End::Visitor));
             }
         } else if now >= self.session.beat.next_ns() {
-            self.serve(visitor, now);
+            // What was reported while nobody waited for reports is served by the next wait at once, except
+            // that one tick may be due after the other.
+            if !std::mem::take(&mut self.waited) {
+                self.serve(visitor, now);
+            }
             self.tick(visitor);
         } else {
             let until =
                 self.session.beat.next_ns().min(self.session.housekeeping_ns).min(self.session.end_ns);
             self.watchdog.step();
             let taken = self.signals.wait(Duration::from_nanos(until - now));
+            self.waited = true;
             self.watchdog.step();
             match taken {
                 None => return None,

@@ -51,6 +51,8 @@ pub(super) struct Session {
     pub throttled: u64,
     pub refused: u64,
     pub tids: Vec<u32>,
+    /// Ticks so far.
+    pub ticks: usize,
 }
 
 impl Session {
@@ -70,6 +72,7 @@ impl Session {
             throttled: 0,
             refused: 0,
             tids: Vec::new(),
+            ticks: 0,
         }
     }
 

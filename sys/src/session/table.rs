@@ -33,6 +33,8 @@ pub(super) struct Thread {
     pub gauge: Option<Gauge>,
     /// Its ticks are counted: it has run, or is a process' first.
     pub counted: bool,
+    /// Ticks since it was found.
+    pub looks: u32,
     /// When it was asked to stop.
     pub asked_ns: u64,
     /// Ticks that came while it had been asked already.
@@ -112,6 +114,7 @@ impl Table {
             state: State::Loose,
             gauge: Some(gauge),
             counted: false,
+            looks: 0,
             asked_ns: 0,
             missed: 0,
             missed_from_ns: None,

@@ -11,6 +11,13 @@ use crate::{Errno, clock};
 /// them stands long while others are still being asked.
 const ASK_AT_ONCE: u32 = 8;
 
+/// A thread that has not been of interest so far, as V8's and libuv's helpers are, is looked at this often
+/// only, in ticks: with ten of them, looking costs more than a sample does.
+const LOOKS_APART: usize = 8;
+
+/// So many times a thread is looked at in each tick first: a new worker soon runs JavaScript.
+const FIRST_LOOKS: u32 = 64;
+
 impl Hand<'_> {
     /// Asks all threads that run to stop.
     pub fn tick(&mut self, visitor: &mut dyn Visitor) {
@@ -25,15 +32,25 @@ impl Hand<'_> {
             target.idle = true;
         }
         let (mut asked, count) = (0, self.session.table.threads.len());
+        self.session.ticks = self.session.ticks.wrapping_add(1);
         for offset in 0..count {
             // Not always the same thread first.
-            if self.visit((start % count + offset) % count, due, visitor) {
+            let slot = (start % count + offset) % count;
+            if self.is_looked_at(slot) && self.visit(slot, due, visitor) {
                 asked += 1;
                 if asked % ASK_AT_ONCE == 0 {
                     self.serve(visitor, clock::monotonic_ns());
                 }
             }
         }
+    }
+
+    /// Whether this tick has anything to do with a thread.
+    fn is_looked_at(&mut self, slot: usize) -> bool {
+        let turn = self.session.ticks.wrapping_add(slot).is_multiple_of(LOOKS_APART);
+        let thread = &mut self.session.table.threads[slot];
+        thread.looks = thread.looks.saturating_add(1);
+        thread.counted || thread.state == State::Asked || thread.looks <= FIRST_LOOKS || turn
     }
 
     /// What a tick means for one thread. Whether it was asked to stop.
