@@ -16,21 +16,7 @@ use std::io::{self, Write};
 pub fn folded(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
     let style = Style { base_name: false, lines: view.lines };
     let tree = Tree::new(profile, Shown { glue: false, native: view.native }, style, view);
-    let mut path = Path::default();
-    let mut label = String::new();
-    for (node, depth) in tree.walk() {
-        path.cut(depth);
-        if let Some(number) = tree.label(node) {
-            label.clear();
-            tree.labels.write(number, &mut label);
-            path.push(&fold(&label), ";");
-        }
-        let own = tree.own(node);
-        if own > 0 {
-            writeln!(out, "{} {own}", path.text)?;
-        }
-    }
-    Ok(())
+    each_stack(&tree, &|label, _| fold(label), &mut |path, own| writeln!(out, "{} {own}", path.text))
 }
 
 /// Writes three lines of header, then for each stack its frames, leaf first, its count and a
@@ -39,6 +25,21 @@ pub fn raw(profile: &Profile, view: &View, full: bool, out: &mut dyn Write) -> i
     let style = Style { base_name: !full, lines: view.lines };
     let tree = Tree::new(profile, Shown { glue: full, native: view.native }, style, view);
     header(profile, out)?;
+    each_stack(&tree, &|label, frame| protect(label, is_cpp(frame)), &mut |path, own| {
+        for frame in path.frames().rev() {
+            writeln!(out, "{frame}")?;
+        }
+        writeln!(out, "{own}\n")
+    })
+}
+
+/// Calls `visit` with the path to every node that samples ended in, and their number. `shown` makes of a
+/// frame's label what the path holds of it.
+fn each_stack(
+    tree: &Tree<'_>,
+    shown: &dyn Fn(&str, &Frame) -> String,
+    visit: &mut dyn FnMut(&Path, u64) -> io::Result<()>,
+) -> io::Result<()> {
     let mut path = Path::default();
     let mut label = String::new();
     for (node, depth) in tree.walk() {
@@ -46,14 +47,11 @@ pub fn raw(profile: &Profile, view: &View, full: bool, out: &mut dyn Write) -> i
         if let Some(number) = tree.label(node) {
             label.clear();
             tree.labels.write(number, &mut label);
-            path.push(&protect(&label, is_cpp(&tree.labels.frame(number))), "");
+            path.push(&shown(&label, &tree.labels.frame(number)));
         }
         let own = tree.own(node);
         if own > 0 {
-            for frame in path.frames().rev() {
-                writeln!(out, "{frame}")?;
-            }
-            writeln!(out, "{own}\n")?;
+            visit(&path, own)?;
         }
     }
     Ok(())
@@ -99,7 +97,7 @@ fn is_cpp(frame: &Frame) -> bool {
     frame.kind.is_native() && frame.name != flame_core::profile::Text::EMPTY
 }
 
-/// The labels from the root to the current node, one after the other.
+/// The labels from the root to the current node, with `;` between them.
 #[derive(Default)]
 struct Path {
     text: String,
@@ -113,9 +111,9 @@ impl Path {
         self.text.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
-    fn push(&mut self, label: &str, between: &str) {
+    fn push(&mut self, label: &str) {
         if !self.ends.is_empty() {
-            self.text.push_str(between);
+            self.text.push(';');
         }
         self.text.push_str(label);
         self.ends.push(self.text.len());
@@ -123,7 +121,7 @@ impl Path {
 
     fn frames(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.ends.iter().enumerate().map(|(number, end)| {
-            let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+            let start = number.checked_sub(1).map_or(0, |before| self.ends[before] + 1);
             &self.text[start..*end]
         })
     }
