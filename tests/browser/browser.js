@@ -122,6 +122,15 @@ export class Page {
     }, [inX, inY]);
   }
 
+  // Whether a box has a line around it: its upper edge is drawn on the canvas above.
+  async outlined(part, row, options = {}) {
+    const { inX, inY } = await this.point(part, row, options);
+    return this.page.locator("#graph canvas.over").evaluate((canvas, [x, y]) => {
+      const { data } = canvas.getContext("2d").getImageData(Math.round(x), Math.round(y) - 9, 1, 3);
+      return data.some((value) => value > 0);
+    }, [inX, inY]);
+  }
+
   // What a colour of the style sheet comes to.
   color(css) {
     return this.page.evaluate((css) => {

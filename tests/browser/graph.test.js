@@ -177,6 +177,21 @@ test("the deepest stack there can be is drawn and can be scrolled to its end", a
   await page.close();
 });
 
+test("rows beyond the edge are counted there, a click goes on to them", async () => {
+  const page = await open("deep.html");
+  const rows = async () => Number((await page.text("#graph .more")).replace(/\D/g, ""));
+  const before = await rows();
+  assert.ok(before > 16_300 && before < 16_385, `${before}`);
+  await page.click("#graph .more");
+  assert.ok((await rows()) < before - 10);
+  await page.press("i");
+  assert.match(await page.text("#graph .more"), /^↓/);
+  await page.close();
+  const flat = await open("server.html");
+  assert.equal(await flat.visible("#graph .more"), false);
+  await flat.close();
+});
+
 test("a profile without samples says so", async () => {
   const page = await open("empty.html");
   assert.match(await page.text("#empty"), /No samples/);

@@ -185,6 +185,56 @@ test("colours by package and by share of self time", async () => {
   await page.close();
 });
 
+test("a package that is switched off gives its time to its callers", async () => {
+  const page = await open("server.html", { hash: "#color=package" });
+  await page.click("#legend [data-package='pg']");
+  assert.match(await page.hover(0.6, 5), /^handle .*Total 80\.8 % .*Self 12\.1 %/);
+  assert.equal(await page.page.getAttribute("#legend [data-package='pg']", "aria-pressed"), "false");
+  assert.match(await page.hash(), /without=pg/);
+  // Where the legend shows kinds, the place line says what is left out.
+  await page.does((tab) => tab.selectOption("#coloring", "kind"));
+  assert.equal(await page.text("#removed"), "without pg put back");
+  await page.click("#putback");
+  assert.match(await page.hover(0.6, 6), /^Pool\.query /);
+  await page.close();
+});
+
+test("Application only leaves out packages, Node.js and native code", async () => {
+  const page = await open("server.html", { hash: "#color=package" });
+  await page.click("#legend .only");
+  await page.view("table");
+  assert.deepEqual((await page.rows()).map(([name]) => name.split(" ")[0]), ["Shop.render", "(anonymous)"]);
+  assert.equal((await page.row("Shop.render"))[2], "34.3 %", "with what it called outside of the application");
+  await page.click("#legend .only");
+  assert.ok(await page.row("sharpen"));
+  await page.close();
+});
+
+test("all boxes of the selected function are outlined", async () => {
+  const page = await open("recursion.html");
+  const outlined = (part, row) => page.outlined(part, row);
+  assert.equal(await outlined(0.1, 4), false);
+  await page.clickAt(0.45, 2);
+  assert.match(await page.text("#details h2"), /^walk/);
+  for (const row of [2, 4, 5]) assert.equal(await outlined(0.1, row), true, `row ${row}`);
+  assert.equal(await outlined(0.1, 3), false, "visit");
+  await page.close();
+});
+
+test("Copy stack copies the labels from a frame to the root", async () => {
+  const page = await open("server.html");
+  await page.clickAt(0.6, 6);
+  await page.click("#details .actions button:has-text('Copy stack')");
+  await page.does((tab) => tab.evaluate(() => document.body.appendChild(document.createElement("textarea")).focus()));
+  await page.press("Control+v");
+  const stack = await page.page.inputValue("textarea");
+  assert.deepEqual(stack.split("\n").slice(0, 2), [
+    "Pool.query:/srv/shop/node_modules/pg/lib/pool.js:120", "handle:/srv/shop/node_modules/express/lib/router/layer.js:86",
+  ]);
+  assert.deepEqual(stack.split("\n").slice(-2), ["node::Start(int, char**):[native]", ""]);
+  await page.close();
+});
+
 test("details: figures, tiers, hottest lines, callers and callees", async () => {
   const page = await open("server.html");
   await page.clickAt(0.2, 6);
@@ -215,6 +265,11 @@ test("with sources, the lines themselves stand beside their counts", async () =>
   assert.ok(rows.includes("18 3.0 % 25.3 % const parts = items.map((item) => this.part(item)); // </script>"), `${rows}`);
   assert.ok(rows.includes("12 render(items) {"), `${rows}`);
   assert.ok(rows.includes("33 // line 33"), "two lines more");
+  const seen = await page.page.locator("#details .hottest").evaluate((row) => {
+    const [box, line] = [row.closest(".linebox"), row].map((element) => element.getBoundingClientRect());
+    return row.firstChild.textContent === "31" && line.top >= box.top && line.bottom <= box.bottom;
+  });
+  assert.ok(seen, "the hottest line is in sight");
   await page.shot("sources-light");
   await page.close();
 });

@@ -120,11 +120,30 @@ Object.assign(App.prototype, {
     byId("order").value = state.order;
     byId("thread").value = String(state.view === "chart" ? Math.max(0, state.thread) : state.thread);
     byId("lines").checked = state.lines;
-    const removed = state.removed.split(".").filter(Boolean);
-    byId("removed").hidden = !removed.length;
-    const names = removed.map((item) => this.items.name(Number(item))).join(", ");
-    byId("removed").querySelector("output").textContent = `without ${removed.length > 2 ? `${removed.length} functions` : names}`;
+    const away = this.away();
+    byId("removed").hidden = !away.length;
+    byId("removed").querySelector("output").textContent = `without ${away.join(", ")}`;
     byId("order").disabled = state.view === "chart" || state.view === "table";
+  },
+
+  // What is left out and has no switch in the legend as it is.
+  away() {
+    const { state } = this;
+    const few = (names, word) => (names.length > 2 ? [`${names.length} ${word}`] : names);
+    return [
+      ...few(state.removed.split(".").filter(Boolean).map((item) => this.items.name(Number(item))), "functions"),
+      ...few(state.color === "kind" ? [] : state.off.map((name) => KIND_WORDS[name] ?? name), "kinds"),
+      ...few(state.color === "package" ? [] : state.without, "packages"),
+    ];
+  },
+
+  putBack() {
+    const { state } = this;
+    this.change({
+      removed: "",
+      off: state.color === "kind" ? state.off : [],
+      without: state.color === "package" ? state.without : [],
+    });
   },
 
   showStrip() {
@@ -165,7 +184,7 @@ Object.assign(App.prototype, {
     on("lines", "change", () => this.change({ lines: byId("lines").checked, selected: "", removed: "", zoom: this.state.view === "flame" ? this.state.zoom : "" }));
     on("next", "click", () => this.nextMatch(1));
     on("previous", "click", () => this.nextMatch(-1));
-    on("putback", "click", () => this.change({ removed: "" }));
+    on("putback", "click", () => this.putBack());
     on("allofit", "click", () => this.change({ range: null }));
     on("svg", "click", () => this.saveSvg());
     on("print", "click", () => print());

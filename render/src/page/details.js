@@ -59,6 +59,9 @@ class Details {
     close.addEventListener("click", () => this.actions.close());
     const copy = make("button", { className: "plain", textContent: "Copy", title: "Copy the whole label" });
     copy.addEventListener("click", () => copyText(items.label(item)));
+    const labels = context.stackOf(item);
+    const stack = labels && make("button", { className: "plain", textContent: "Copy stack", title: "Copy the labels from this frame to the root" });
+    stack?.addEventListener("click", () => copyText(`${labels.join("\n")}\n`));
     const sandwich = make("button", { className: "plain", textContent: "Sandwich", title: "Its callers and callees (Enter in the table)" });
     sandwich.addEventListener("click", () => this.actions.open(item));
     const search = make("button", { className: "plain", textContent: "Highlight", title: "Search for this function" });
@@ -69,13 +72,16 @@ class Details {
       close,
       make("h2", { textContent: items.rawName(item) || items.name(item) }),
       make("p", { className: "place", textContent: place }),
-      make("p", { className: "actions" }, sandwich, search, remove, copy),
+      make("p", { className: "actions" }, sandwich, search, remove, copy, stack),
       this.figures(item, context),
       ...(stats.totalBefore && shown.before ? [] : [this.kinds(found.byKind, context)]),
       ...this.lines(item, found.byLine, context),
       ...this.related("Callers", found.callers, context),
       ...this.related("Callees", found.callees, context),
     );
+    const hottest = this.host.querySelector(".hottest");
+    const box = hottest?.closest(".linebox");
+    if (box) box.scrollTop = hottest.offsetTop - box.clientHeight / 2;
   }
 
   figures(item, { stats, whole, period, shown, scale }) {
@@ -127,20 +133,23 @@ class Details {
     rows.sort((a, b) => a - b);
     const indent = commonIndent(rows.map((line) => source[line] ?? ""));
     this.host.classList.toggle("wide", Object.keys(source).length > 0);
-    const most = Math.max(...[...byLine.values()].map((sums) => Math.max(sums.self, sums.total)));
+    const all = [...byLine.values()];
+    const most = Math.max(...all.map((sum) => Math.max(sum.self, sum.total)));
+    const heat = (sum) => sum.self || sum.total / 1e9;
+    const hottest = Math.max(...all.map(heat));
     const body = make("table", { className: "lines" });
     body.append(make("tr", {}, ...["Line", "Self", "Total", ""].map((textContent) => make("th", { textContent }))));
     for (const line of rows.slice(0, 400)) {
       const sums = byLine.get(line) ?? { self: 0, total: 0 };
-      const heat = make("tr", sums.total ? {} : { className: "dim" });
-      heat.style.setProperty("--part", `${Math.round((Math.max(sums.self, sums.total) / most) * 100)}%`);
+      const row = make("tr", { className: heat(sums) === hottest ? "hottest" : sums.total ? "" : "dim" });
+      row.style.setProperty("--part", `${Math.round((Math.max(sums.self, sums.total) / most) * 100)}%`);
       const shares = [sums.self, sums.total].map((sum) => (sum ? formatShare(sum, whole) : ""));
-      heat.append(
+      row.append(
         ...[String(line), ...shares].map((textContent) => make("td", { textContent })),
         make("td", { className: "source", textContent: (source[line] ?? "").slice(indent) }),
       );
-      if (sums.total) heat.title = `${formatCount(sums.self)} samples ended here, ${formatCount(sums.total)} passed`;
-      body.append(heat);
+      if (sums.total) row.title = `${formatCount(sums.self)} samples ended here, ${formatCount(sums.total)} passed`;
+      body.append(row);
     }
     return [make("h3", { textContent: "Hottest lines" }), make("div", { className: "linebox" }, body)];
   }

@@ -8,14 +8,16 @@ const THIN = 0.6;
 const ZOOM_MS = 260;
 
 class Graph {
-  constructor(host, { palette, color, matches, tip, onPick, onZoom, onPart, onRemove, title }) {
-    Object.assign(this, { host, palette, color, matches, tip, onPick, onZoom, onPart, onRemove, title });
+  constructor(host, { palette, color, matches, selected, tip, onPick, onZoom, onPart, onRemove, title }) {
+    Object.assign(this, { host, palette, color, matches, selected, tip, onPick, onZoom, onPart, onRemove, title });
     this.scroller = host.appendChild(document.createElement("div"));
     this.scroller.className = "scroller";
     this.spacer = this.scroller.appendChild(document.createElement("div"));
     this.canvas = host.appendChild(document.createElement("canvas"));
     this.over = host.appendChild(document.createElement("canvas"));
     this.over.className = "over";
+    this.more = host.appendChild(make("button", { className: "more", tabIndex: -1, ariaHidden: "true" }));
+    this.more.addEventListener("click", () => this.scrollOn());
     this.model = null;
     this.zoomed = 0;
     // The part of the width that is shown, where it was chosen freely.
@@ -180,6 +182,22 @@ class Graph {
     context.textBaseline = "middle";
     this.eachBox((box, left, top, boxWidth) => this.paintBox(context, box, left, top, boxWidth));
     this.paintOver();
+    this.showMore();
+  }
+
+  // Says how many rows lie beyond the end that the stacks grow to.
+  showMore() {
+    const { scrollTop, scrollHeight } = this.scroller;
+    const rows = Math.round((this.upward ? scrollTop : scrollHeight - this.height - scrollTop) / ROW);
+    this.more.hidden = rows < 1 || this.moving !== null;
+    this.more.classList.toggle("below", !this.upward);
+    this.more.textContent = `${this.upward ? "↑" : "↓"} ${formatCount(rows)} more ${rows === 1 ? "row" : "rows"}`;
+  }
+
+  scrollOn() {
+    const step = Math.max(ROW, this.height - 3 * ROW);
+    this.scroller.scrollTop += this.upward ? -step : step;
+    this.host.focus({ preventScroll: true });
   }
 
   // Calls `visit(box, left, top, width)` for each box in sight; a thin one stands for its pixel.
@@ -271,10 +289,18 @@ class Graph {
     return place && gap + this.measure(context, place) <= room ? [name, place, gap] : [name];
   }
 
-  // Outlines of the box under the mouse, the selected one, and matches' next one.
+  // Outlines of the box under the mouse, the selected one, and all others of its function.
   paintOver() {
     const context = this.size(this.over);
     context.clearRect(0, 0, this.scroller.clientWidth, this.height);
+    const selected = this.selected();
+    if (selected >= 0) {
+      context.strokeStyle = this.palette.accent;
+      context.lineWidth = 1;
+      this.eachBox((box, left, top, width) => {
+        if (this.model.item[box] === selected) context.strokeRect(left + 0.5, top + 0.5, Math.max(width - 2, 1), ROW - 2);
+      });
+    }
     if (this.hover >= 0 && this.hover !== this.cursor) this.outline(context, this.hover, this.palette.ink, 1);
     if (this.cursor >= 0) this.outline(context, this.cursor, this.palette.accent, 2);
   }

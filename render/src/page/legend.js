@@ -1,10 +1,10 @@
-// The legend: what the colours mean, and the switches for kinds.
+// The legend: what the colours mean, and the switches for kinds and packages.
 
 Object.assign(App.prototype, {
   showLegend() {
     const { state, palette } = this;
     const host = byId("legend");
-    const inputs = [this.shown, this.items, this.stats, state.color, state.off.join(), this.themed];
+    const inputs = [this.shown, this.items, this.stats, state.color, state.off.join(), state.without.join(), this.themed];
     this.keep("legend", inputs, () => {
       if (this.shown.before) host.replaceChildren(...growthLegend(palette));
       else if (state.color === "package") host.replaceChildren(...this.packageLegend());
@@ -67,20 +67,50 @@ Object.assign(App.prototype, {
     return button;
   },
 
+  // The packages with most time of their own, and those that are switched off.
   packageLegend() {
-    const { items, stats, palette } = this;
+    const { profile, items, state } = this;
+    const own = this.kept.get("own").value;
     const sums = new Map();
-    for (let item = 0; item < items.count; item++) {
-      const name = items.packageName(item);
-      sums.set(name, (sums.get(name) ?? 0) + stats.self[item]);
+    for (let node = 1; node < profile.nodes; node++) {
+      const name = items.packageName(items.ofNode[node]);
+      if (name) sums.set(name, (sums.get(name) ?? 0) + own[node]);
     }
-    const largest = [...sums].filter(([name, sum]) => name && sum).sort((a, b) => b[1] - a[1]).slice(0, 14);
-    return largest.map(([name, sum]) => {
-      const swatch = make("i", { className: "swatch" });
-      swatch.style.background = palette.package(name);
-      const share = make("span", { className: "dim", textContent: formatShare(sum, this.whole) });
-      return make("span", { className: "chip", title: "Share of self time" }, swatch, name, " ", share);
+    const all = [...sums].sort((a, b) => b[1] - a[1]);
+    const chips = all
+      .filter(([name, sum], at) => (at < 14 && sum) || name === "application" || state.without.includes(name))
+      .map(([name, sum]) => this.packageChip(name, sum));
+    const others = all.map(([name]) => name).filter((name) => name !== "application");
+    if (!others.length || !sums.has("application")) return chips;
+    const on = others.every((name) => state.without.includes(name));
+    const button = make("button", {
+      className: "chip only",
+      textContent: "Application only",
+      title: "Leave out all frames of packages, of Node.js and of native code: their time goes to who called them",
     });
+    button.setAttribute("aria-pressed", String(on));
+    button.addEventListener("click", () => {
+      this.change({ without: on ? [] : others });
+      byId("legend").querySelector(".only")?.focus();
+    });
+    return [...chips, button];
+  },
+
+  packageChip(name, sum) {
+    const { state, palette } = this;
+    const off = state.without.includes(name);
+    const swatch = make("i", { className: "swatch" });
+    swatch.style.background = palette.package(name);
+    const share = make("span", { className: "dim", textContent: sum ? formatShare(sum, this.whole) : "" });
+    const title = `Share of self time; ${off ? "show these frames" : "hide these frames, their time goes to their callers"}`;
+    const button = make("button", { className: "chip", title }, swatch, name, " ", share);
+    button.setAttribute("aria-pressed", String(!off));
+    button.dataset.package = name;
+    button.addEventListener("click", () => {
+      this.change({ without: off ? state.without.filter((other) => other !== name) : [...state.without, name] });
+      [...byId("legend").children].find((chip) => chip.dataset.package === name)?.focus();
+    });
+    return button;
   },
 });
 

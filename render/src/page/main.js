@@ -16,6 +16,7 @@ class App {
         tip: this.tip,
         color: (model, box) => this.color(model, box),
         matches: () => this.matches,
+        selected: () => this.selected,
         title: () => this.rootTitle,
         onPick: (graph, box) => this.pickBox(graph, box),
         onZoom: (graph, box) => this.zoomTo(graph, box, true),
@@ -78,10 +79,10 @@ class App {
     document.documentElement.style.colorScheme = state.theme || "light dark";
     if (this.themed !== state.theme) this.retheme();
     const own = this.keep("own", [state.thread, range], () => countOwn(profile, state.thread, state.range));
-    const off = this.meta.kinds.map((name) => state.off.includes(name));
     this.items = this.keep("items", [state.lines], () => makeItems(profile, state.lines));
+    const off = this.keep("off", [this.items, state.off.join(), state.without.join()], () => this.framesOff());
     const removed = new Set(state.removed.split(".").filter(Boolean).map(Number));
-    const inputs = [own, this.items, state.off.join(), state.removed];
+    const inputs = [own, this.items, off, state.removed];
     this.shown = this.keep("shown", inputs, () => new Shown(profile, own, off, this.items, removed));
     this.stats = this.keep("stats", [this.shown, this.items], () => itemStats(this.shown, this.items));
     this.whole = this.shown.total[0];
@@ -97,10 +98,20 @@ class App {
     this.details.show(this.selected, this.context);
   }
 
+  // The frames that are switched off, by their kind or their package.
+  framesOff() {
+    const { profile, items, state, meta } = this;
+    const kinds = meta.kinds.map((name) => state.off.includes(name));
+    const without = new Set(state.without);
+    return profile.frameKind.map((kind, frame) =>
+      kinds[kind] || (without.size > 0 && without.has(items.packageName(items.ofFrame[frame]))) ? 1 : 0);
+  }
+
   get context() {
     const { shown, items, stats, whole, palette, rootTitle, scale } = this;
     return {
       shown, items, stats, whole, palette, rootTitle, scale,
+      stackOf: (item) => this.knownStack(item),
       period: samplePeriod(this.meta),
       range: this.state.range,
     };
@@ -144,6 +155,7 @@ class App {
   // Picks a box of a graph: its function is selected, and said to screen readers.
   pickBox(graph, box) {
     const item = graph.model.item[box];
+    this.stack = { item, labels: this.stackOf(graph, box) };
     byId("live").textContent = boxSentence(graph.model, box, this.context);
     for (const other of [this.graph, this.callers]) {
       if (other !== graph) {
@@ -157,9 +169,23 @@ class App {
       this.state.keep(false);
       this.details.show(item, this.context);
       this.table.select(item, true);
-    } else if (this.state.view === "sandwich" && item >= 0) {
+    } else if (item >= 0) {
       this.details.show(item, this.context);
     }
+  }
+
+  // The labels of the stack that a box stands for, the innermost first.
+  stackOf(graph, box) {
+    const labels = graph.model.path(box).map((item) => this.items.label(item));
+    const innermostFirst = graph === this.callers || this.state.view === "bottom";
+    return innermostFirst ? labels : labels.reverse();
+  }
+
+  // The stack of the box by which an item was picked, or to which it is zoomed.
+  knownStack(item) {
+    if (this.stack?.item === item) return this.stack.labels;
+    const { model, zoomed } = this.graph;
+    return model && zoomed > 0 && model.item[zoomed] === item ? this.stackOf(this.graph, zoomed) : null;
   }
 
   pick(item, step) {

@@ -24,7 +24,7 @@ function makeItems(profile, lines) {
   }
   const ofNode = new Int32Array(profile.nodes).fill(-1);
   for (let node = 1; node < profile.nodes; node++) ofNode[node] = ofFrame[profile.frame[node]];
-  return new Items(profile, { ofNode, functions, itemLine, kinds });
+  return new Items(profile, { ofNode, ofFrame, functions, itemLine, kinds });
 }
 
 class Items {

@@ -14,11 +14,11 @@ function countOwn(profile, thread, range) {
   return own;
 }
 
-// The nodes that are shown: those of kinds that are switched off are left out, and what they
-// counted is their caller's. Stacks that hold a removed item are left out whole.
+// The nodes that are shown: those whose frame is switched off are left out, and what they counted is
+// their caller's. Stacks that hold a removed item are left out whole.
 class Shown {
   constructor(profile, own, off, items, removed) {
-    const { nodes, parent, frame, frameKind } = profile;
+    const { nodes, parent, frame } = profile;
     this.profile = profile;
     this.count = nodes;
     this.up = new Int32Array(nodes);
@@ -29,7 +29,7 @@ class Shown {
     for (let node = 1; node < nodes; node++) {
       const caller = hidden[parent[node]] ? this.up[parent[node]] : parent[node];
       this.up[node] = caller;
-      if (!off[frameKind[frame[node]]]) continue;
+      if (!off[frame[node]]) continue;
       hidden[node] = 1;
       this.own[caller] += this.own[node];
       this.own[node] = 0;

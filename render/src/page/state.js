@@ -11,6 +11,7 @@ const DEFAULTS = {
   thread: -1,
   range: null,
   off: [],
+  without: [],
   query: "",
   regexp: false,
   lines: false,
@@ -36,7 +37,7 @@ class State {
       const known = this.defaults[key];
       if (known === undefined) continue;
       if (key === "range") this.range = readRange(word);
-      else if (key === "off") this.off = word.split(",").filter(Boolean);
+      else if (Array.isArray(known)) this[key] = word.split(",").filter(Boolean);
       else if (typeof known === "boolean") this[key] = word === "1";
       else if (typeof known === "number") this[key] = Number.parseInt(word, 10) || 0;
       else this[key] = word;
