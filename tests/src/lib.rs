@@ -6,6 +6,7 @@
 //! that a workload's statement is known to be right without node-flame.
 
 pub mod binary;
+pub mod builds;
 pub mod compat;
 pub mod loads;
 pub mod matrix;

@@ -113,7 +113,18 @@ pub fn measure(cell: &Cell, options: Options) -> Result<Outcome, String> {
 /// # Panics
 /// When the Node build is missing from the cache.
 pub fn sample(cell: &Cell, workload: &Workload, options: Options) -> Result<(Vec<Stack>, String), String> {
-    let mut target = Target::start(cell.version, cell.tier, &workload.path)?;
+    sample_target(&mut Target::start(cell.version, cell.tier, &workload.path)?, workload, options)
+}
+
+/// Samples a target that runs a workload; gives the stacks and what node-flame reported.
+///
+/// # Errors
+/// Why there is no profile: what node-flame said instead.
+pub fn sample_target(
+    target: &mut Target,
+    workload: &Workload,
+    options: Options,
+) -> Result<(Vec<Stack>, String), String> {
     thread::sleep(Duration::from_secs_f64(options.warm_up));
     let scripts = workload.scripts();
     let own = |stack: &Stack| stack.frames.iter().any(|l| Frame::in_scripts(l, &scripts).is_some());
@@ -157,28 +168,35 @@ pub fn measure_all(
     at_once: usize,
     done: impl Fn(&Cell, &Result<Outcome, String>) + Sync,
 ) -> Vec<Measured> {
+    let measured = in_parallel(&cells, at_once, |cell| {
+        let outcome = measure(cell, options);
+        done(cell, &outcome);
+        outcome
+    });
+    cells.into_iter().zip(measured).collect()
+}
+
+/// Does something that profiles with each of `items`, `at_once` at a time; the results come in order.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], at_once: usize, each: impl Fn(&T) -> R + Sync) -> Vec<R> {
     // Built before the clock matters.
     node_flame();
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<Outcome, String>>>> =
-        cells.iter().map(|_| Mutex::default()).collect();
+    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::default()).collect();
     thread::scope(|scope| {
-        for _ in 0..at_once {
+        for _ in 0..at_once.max(1) {
             scope.spawn(|| {
-                while let Some((cell, result)) = {
+                while let Some((item, result)) = {
                     let i = next.fetch_add(1, Ordering::Relaxed);
-                    cells.get(i).zip(results.get(i))
+                    items.get(i).zip(results.get(i))
                 } {
-                    let outcome = measure(cell, options);
-                    done(cell, &outcome);
-                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                    let done = each(item);
+                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
                 }
             });
         }
     });
-    let take = |result: Mutex<Option<_>>| result.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let results = results.into_iter().map(|r| take(r).unwrap_or_else(|| Err("was not run".into())));
-    cells.into_iter().zip(results).collect()
+    // A thread that panicked has ended the scope by its panic.
+    results.into_iter().filter_map(|r| r.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
 /// Measures anew, one at a time and with many more samples, the cells that missed the bar: among hundreds of

@@ -79,7 +79,7 @@ fn fetch_into(version: Version, scratch: &Path) -> Result<PathBuf, String> {
     Ok(unpacked)
 }
 
-fn one_file(folder: &Path, end: &str) -> Result<PathBuf, String> {
+pub(crate) fn one_file(folder: &Path, end: &str) -> Result<PathBuf, String> {
     let names = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     names
         .flatten()
@@ -88,7 +88,7 @@ fn one_file(folder: &Path, end: &str) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("{} holds no file that ends in {end}", folder.display()))
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
     if output.status.success() {
         return Ok(());

@@ -179,6 +179,26 @@ impl Workload {
         Ok(chain)
     }
 
+    /// Puts a copy of the file into another root folder, so that a process with that root can run it: its path
+    /// and its script's name are then those in there.
+    ///
+    /// # Errors
+    /// Why it cannot be put there.
+    pub fn enter(&mut self, root: &Path) -> Result<(), String> {
+        let inside = Path::new("/workloads").join(&self.file);
+        let outside = root.join("workloads").join(&self.file);
+        // Others may run the same file at this moment.
+        let new = outside.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
+        fs::create_dir_all(root.join("workloads"))
+            .and_then(|()| fs::copy(&self.path, &new))
+            .and_then(|_| fs::rename(&new, &outside))
+            .map_err(|e| format!("{}: {e}", outside.display()))?;
+        self.script =
+            if self.file.ends_with(".mjs") { file_url(&inside) } else { inside.display().to_string() };
+        self.path = inside;
+        Ok(())
+    }
+
     /// Every stack of the workload's functions that a sample may hold: each chain, and each shorter one that
     /// ends in a function with work of its own.
     pub fn possible(&self) -> impl Iterator<Item = &[usize]> {

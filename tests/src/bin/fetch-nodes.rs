@@ -1,17 +1,19 @@
-//! Fetches official Node.js builds into the tests' cache: `fetch-nodes [VERSION...]`, by default every version
-//! that the tests use.
+//! Fetches official Node.js builds into the tests' cache, and makes the other builds of them:
+//! `fetch-nodes [VERSION|builds...]`, by default all that the tests use.
 
-use std::process::ExitCode;
+use std::{fmt::Display, process::ExitCode};
 
 use tests::{
-    nodes,
+    builds, nodes,
     version::{CLASSIC, MODERN, Version},
 };
 
 fn main() -> ExitCode {
-    let asked: Result<Vec<Version>, String> = std::env::args().skip(1).map(|v| v.parse()).collect();
-    let versions = match asked {
-        Ok(versions) if versions.is_empty() => CLASSIC.into_iter().chain(MODERN).collect(),
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let (builds, versions): (Vec<_>, Vec<_>) = asked.iter().partition(|word| *word == "builds");
+    let versions: Result<Vec<Version>, String> = versions.into_iter().map(|word| word.parse()).collect();
+    let versions = match versions {
+        Ok(_) if asked.is_empty() => CLASSIC.into_iter().chain(MODERN).collect(),
         Ok(versions) => versions,
         Err(message) => {
             eprintln!("{message}");
@@ -19,14 +21,20 @@ fn main() -> ExitCode {
         }
     };
     let mut failed = false;
+    let mut tell = |what: &dyn Display, result| match result {
+        Ok(true) => println!("{what} fetched"),
+        Ok(false) => println!("{what} is there"),
+        Err(message) => {
+            eprintln!("{what}: {message}");
+            failed = true;
+        }
+    };
     for version in versions {
-        match nodes::fetch(version) {
-            Ok(true) => println!("{version} fetched"),
-            Ok(false) => println!("{version} is there"),
-            Err(message) => {
-                eprintln!("{version}: {message}");
-                failed = true;
-            }
+        tell(&version, nodes::fetch(version));
+    }
+    if asked.is_empty() || !builds.is_empty() {
+        for build in builds::ALL {
+            tell(&build, build.fetch());
         }
     }
     ExitCode::from(u8::from(failed))

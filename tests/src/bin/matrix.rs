@@ -3,12 +3,13 @@
 //!
 //!     matrix [--versions V,V…|classic|modern|all] [--workloads W,W…] [--tiers T,T…] [--seconds S] [--least SAMPLES]
 //!            [--rate HZ] [--warm-up S] [--at-once N] [--lines] [--bar PERCENT] [--quiet]
+//!     matrix --builds [--workloads W,W…] [--tiers T,T…] [options]     other builds than the official executables
 //!     matrix --compat-table [options]     writes the README's compatibility table anew
 
 use std::{process::ExitCode, thread::available_parallelism};
 
 use tests::{
-    compat,
+    builds, compat,
     matrix::{Options, cells, failures, measure_all, table},
     tiers::Tier,
     verdict::percent,
@@ -25,6 +26,7 @@ struct Asked {
     bar: f64,
     quiet: bool,
     compat: bool,
+    builds: bool,
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn asked() -> Result<Asked, String> {
         bar: 99.0,
         quiet: false,
         compat: false,
+        builds: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -64,6 +67,7 @@ fn asked() -> Result<Asked, String> {
             "--bar" => asked.bar = number(&value()?)?,
             "--lines" => asked.options.lines = true,
             "--quiet" => asked.quiet = true,
+            "--builds" => asked.builds = true,
             "--compat-table" => asked.compat = true,
             _ => return Err(format!("unknown option {arg}; see the head of tests/src/bin/matrix.rs")),
         }
@@ -102,10 +106,30 @@ fn file_name(workload: &str) -> String {
     names.iter().find(named).cloned().unwrap_or_else(|| workload.to_owned())
 }
 
+fn all_builds(asked: &Asked) -> bool {
+    let names = if asked.workloads.is_empty() { workload::names() } else { asked.workloads.clone() };
+    let mut cells = Vec::new();
+    for build in builds::ALL {
+        for name in &names {
+            for &tier in &asked.tiers {
+                if build.runs(name, tier) {
+                    cells.push((build, name.as_str(), tier));
+                }
+            }
+        }
+    }
+    let (lines, failures) = builds::measure_all(&cells, asked.options, asked.bar, 50);
+    println!("{lines}\n{failures}");
+    failures.is_empty()
+}
+
 fn carry_out(asked: &Asked) -> Result<bool, String> {
     if asked.compat {
         compat::rewrite(asked.options, asked.at_once)?;
         return Ok(true);
+    }
+    if asked.builds {
+        return Ok(all_builds(asked));
     }
     let workloads: Vec<&str> = asked.workloads.iter().map(String::as_str).collect();
     let cells = cells(&asked.versions, &workloads, &asked.tiers)?;

@@ -1,0 +1,358 @@
+//! Node.js as others build, change and ship it, and as it is found on hosts: made from official builds and from
+//! packages of public registries, kept in the tests' cache.
+
+mod make;
+mod packages;
+
+use std::{
+    env, fmt, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{self, Command},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use crate::{
+    matrix::{Options, Outcome, figure, in_parallel, sample_target},
+    nodes::{self, cache},
+    process::Target,
+    stacks::Stack,
+    tiers::Tier,
+    verdict::{Lines, Tally},
+    version::Version,
+    workload::Workload,
+};
+
+/// What was done to a Node.js, or who built it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// An official build whose file has another name, with a space in it.
+    Renamed,
+    /// An official build whose file is deleted while it runs.
+    Deleted,
+    /// An official build whose file is replaced by another version's while it runs.
+    Replaced,
+    /// An official build without `.symtab`: `strip`.
+    Stripped,
+    /// An official build that patchelf gave a longer library path.
+    Patched,
+    /// A single-executable application, made with postject.
+    SingleExecutable,
+    /// Built on Alpine for musl, from a Python wheel; auditwheel has edited it. Runs in a root of its own.
+    Musl,
+    /// Debian's package: V8 is in libnode.so. Runs in a root of its own.
+    Debian,
+    /// Debian's package, patchelf's longer library path in libnode.so.
+    DebianPatched,
+    /// Debian's package, its libnode.so replaced by another while it runs.
+    DebianUpgraded,
+}
+
+/// One Node.js to profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Build {
+    /// What it is.
+    pub kind: Kind,
+    /// Its version; of Debian's the major number alone is sure.
+    pub version: Version,
+}
+
+impl fmt::Display for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Renamed => "renamed",
+            Kind::Deleted => "deleted",
+            Kind::Replaced => "replaced",
+            Kind::Stripped => "stripped",
+            Kind::Patched => "patched",
+            Kind::SingleExecutable => "single-executable",
+            Kind::Musl => "musl",
+            Kind::Debian => "debian",
+            Kind::DebianPatched => "debian-patched",
+            Kind::DebianUpgraded => "debian-upgraded",
+        };
+        let Version { major, minor, patch } = self.version;
+        match self.suite() {
+            Some(_) => f.pad(&format!("{kind}-{major}")),
+            None => f.pad(&format!("{kind}-{major}.{minor}.{patch}")),
+        }
+    }
+}
+
+/// Every build that is tested.
+pub const ALL: [Build; 23] = {
+    use Kind::*;
+    const fn of(kind: Kind, major: u32, minor: u32, patch: u32) -> Build {
+        Build { kind, version: Version::new(major, minor, patch) }
+    }
+    [
+        of(Renamed, 22, 23, 3),
+        of(Deleted, 20, 20, 2),
+        of(Replaced, 24, 21, 0),
+        of(Stripped, 0, 12, 18),
+        of(Stripped, 12, 22, 12),
+        of(Stripped, 16, 20, 2),
+        of(Stripped, 18, 20, 8),
+        of(Stripped, 20, 20, 2),
+        of(Stripped, 22, 23, 3),
+        of(Stripped, 24, 21, 0),
+        of(Stripped, 26, 10, 0),
+        of(Patched, 22, 23, 3),
+        of(Patched, 26, 10, 0),
+        of(SingleExecutable, 20, 20, 2),
+        of(SingleExecutable, 22, 23, 3),
+        of(SingleExecutable, 26, 10, 0),
+        of(Musl, 20, 18, 0),
+        of(Musl, 22, 20, 0),
+        of(Musl, 24, 19, 0),
+        of(Debian, 18, 20, 4),
+        of(Debian, 20, 19, 2),
+        of(DebianPatched, 20, 19, 2),
+        of(DebianUpgraded, 18, 20, 4),
+    ]
+};
+
+/// A build's process with a workload in it.
+pub struct Started {
+    /// The process.
+    pub target: Target,
+    /// What it runs, as the process sees its path.
+    pub workload: Workload,
+    _scratch: Option<Scratch>,
+}
+
+impl Build {
+    /// The suite of Debian that this is from.
+    fn suite(self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Debian | Kind::DebianPatched | Kind::DebianUpgraded if self.version.major == 18 => {
+                Some("bookworm")
+            }
+            Kind::Debian | Kind::DebianPatched | Kind::DebianUpgraded => Some("trixie"),
+            _ => None,
+        }
+    }
+
+    /// Where it is kept; what is made anew for each process is another build's.
+    fn home(self) -> PathBuf {
+        let kept = match self.kind {
+            Kind::DebianPatched | Kind::DebianUpgraded => Build { kind: Kind::Debian, ..self },
+            _ => self,
+        };
+        cache().join("builds").join(kept.to_string())
+    }
+
+    /// Makes it unless it is in the cache; true if it had to be made. It appears whole or not at all.
+    ///
+    /// # Errors
+    /// What could not be fetched or made, in words.
+    pub fn fetch(self) -> Result<bool, String> {
+        let is_official = matches!(self.kind, Kind::Renamed | Kind::Deleted | Kind::Replaced);
+        let home = self.home();
+        if is_official || home.is_dir() {
+            return Ok(false);
+        }
+        let scratch = Scratch::new()?;
+        make::make(self, &scratch.0)?;
+        match fs::rename(&scratch.0, &home) {
+            Err(e) if !home.is_dir() => Err(format!("{}: {e}", home.display())),
+            _ => Ok(true),
+        }
+    }
+
+    /// The executable, as its process will see the path; in a root of its own where there is one.
+    fn made(self) -> PathBuf {
+        let home = self.home();
+        assert!(
+            home.is_dir(),
+            "{} is missing; make it by `cargo run -p tests --bin fetch-nodes -- builds`",
+            home.display()
+        );
+        home
+    }
+
+    /// Whether it can run a workload under a tier's flags.
+    pub fn runs(self, workload: &str, tier: Tier) -> bool {
+        let has_workload =
+            Workload::load(workload, self.version).is_ok_and(|w| w.versions.contains(self.version));
+        has_workload && tier.flags(self.version).is_some()
+    }
+
+    /// Starts it with a workload under a tier's flags, and waits until it says READY.
+    ///
+    /// # Errors
+    /// What the target said instead.
+    ///
+    /// # Panics
+    /// When the build is missing from the cache.
+    pub fn start(self, workload: &str, tier: Tier) -> Result<Started, String> {
+        let flags = tier.flags(self.version).ok_or_else(|| format!("{self} has no tier {tier}"))?;
+        let mut workload = Workload::load(workload, self.version)?;
+        let other = Version::new(18, 20, 8);
+        let (target, scratch) = match self.kind {
+            Kind::Renamed | Kind::Deleted | Kind::Replaced => {
+                let scratch = Scratch::new()?;
+                let node = scratch.copy(&nodes::node(self.version), "shop server")?;
+                let target = Target::ready(Command::new(&node).args(flags).arg(&workload.path))?;
+                match self.kind {
+                    Kind::Deleted => fs::remove_file(&node),
+                    Kind::Replaced => {
+                        let new = scratch.copy(&nodes::node(other), "new")?;
+                        fs::rename(new, &node)
+                    }
+                    _ => Ok(()),
+                }
+                .map_err(|e| format!("{}: {e}", node.display()))?;
+                (target, Some(scratch))
+            }
+            Kind::Stripped | Kind::Patched => {
+                let node = self.made().join("node");
+                (Target::ready(Command::new(node).args(flags).arg(&workload.path))?, None)
+            }
+            Kind::SingleExecutable => {
+                let app = self.made().join("app");
+                let mut command = Command::new(app);
+                command.arg(&workload.path).env("APP_V8_FLAGS", flags.join(" "));
+                (Target::ready(&mut command)?, None)
+            }
+            Kind::Musl | Kind::Debian => {
+                (in_root(&self.made().join("root"), self.kind, &flags, &mut workload)?, None)
+            }
+            Kind::DebianPatched | Kind::DebianUpgraded => {
+                let scratch = Scratch::new()?;
+                let root = scratch.0.join("root");
+                packages::run(Command::new("cp").arg("-al").arg(self.made().join("root")).arg(&root))?;
+                let library = packages::libnode(&root)?;
+                if self.kind == Kind::DebianPatched {
+                    let patched = scratch.copy(&library, "patched")?;
+                    make::lengthen_library_path(&patched)?;
+                    fs::rename(patched, &library).map_err(|e| e.to_string())?;
+                }
+                let target = in_root(&root, self.kind, &flags, &mut workload)?;
+                if self.kind == Kind::DebianUpgraded {
+                    let new = scratch.copy(&nodes::node(other), "new")?;
+                    fs::rename(new, &library).map_err(|e| e.to_string())?;
+                }
+                (target, Some(scratch))
+            }
+        };
+        Ok(Started { target, workload, _scratch: scratch })
+    }
+
+    /// Profiles it with a workload and judges the stacks as [`measure`](crate::matrix::measure) does.
+    ///
+    /// # Errors
+    /// Why there is no profile.
+    ///
+    /// # Panics
+    /// When the build is missing from the cache.
+    pub fn measure(self, workload: &str, tier: Tier, options: Options) -> Result<Outcome, String> {
+        let mut started = self.start(workload, tier)?;
+        let (stacks, report) = sample_target(&mut started.target, &started.workload, options)?;
+        Ok(started.judge(&stacks, report, options))
+    }
+}
+
+impl Started {
+    fn judge(&self, stacks: &[Stack], report: String, options: Options) -> Outcome {
+        Outcome {
+            tally: Tally::of_stacks(&self.workload, stacks),
+            lines: options.lines.then(|| Lines::of_stacks(&self.workload, stacks)),
+            report,
+        }
+    }
+}
+
+/// A build that runs a workload under a tier's flags.
+pub type Cell<'w> = (Build, &'w str, Tier);
+
+/// Measures cells, two at a time; those that miss the bar again, one at a time and with more samples. Gives a line
+/// for each, and what is wrong with those that fail.
+pub fn measure_all(cells: &[Cell<'_>], options: Options, bar: f64, least: u64) -> (String, String) {
+    let holds = |result: &Result<Outcome, String>| {
+        result.as_ref().is_ok_and(|o| o.tally.percent() >= bar && o.tally.samples >= least)
+    };
+    let closer = Options { seconds: options.seconds * 3.0, least: options.least * 4, ..options };
+    let measured = in_parallel(cells, 2, |(build, workload, tier)| build.measure(workload, *tier, options));
+    let (mut lines, mut failures) = (String::new(), String::new());
+    for (&(build, workload, tier), mut result) in cells.iter().zip(measured) {
+        if !holds(&result) {
+            result = build.measure(workload, tier, closer);
+        }
+        let head = format!("{build:26} {tier:12} {workload:11}");
+        let line = match &result {
+            Ok(o) => {
+                format!("{head} {:>5} % of {:5} are exact\n", figure(o.tally.percent()), o.tally.samples)
+            }
+            Err(message) => format!("{head} {message}\n"),
+        };
+        lines += &line;
+        if !holds(&result) {
+            failures += &line;
+            failures += &result.map_or_else(|_| String::new(), |o| o.tally.worst(8) + &o.report);
+        }
+    }
+    (lines, failures)
+}
+
+/// Starts Node in a root folder and mount namespace of its own. The process is the command's own.
+fn in_root(root: &Path, kind: Kind, flags: &[&str], workload: &mut Workload) -> Result<Target, String> {
+    assert_root();
+    workload.enter(root)?;
+    let node = if kind == Kind::Musl { packages::MUSL_NODE } else { "/usr/bin/node" };
+    let mut command = Command::new("unshare");
+    command.arg("--mount").arg("--root").arg(root).arg("--mount-proc").arg(node);
+    Target::ready(command.args(flags).arg(&workload.path).env_remove("NODE_EXTRA_CA_CERTS"))
+}
+
+/// Says plainly what is missing, where tests need to be root.
+///
+/// # Panics
+/// Without root.
+pub fn assert_root() {
+    let root = fs::metadata("/proc/self").is_ok_and(|us| std::os::unix::fs::MetadataExt::uid(&us) == 0);
+    assert!(root, "this test makes namespaces and changes users: it needs root");
+}
+
+/// A folder beside the builds, so that files can be linked and renamed; removed in the end.
+#[derive(Debug)]
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    /// A new folder.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub fn new() -> Result<Self, String> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = cache().join(format!("builds/.scratch-{}-{number}", process::id()));
+        fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// A copy of a program in it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn copy(&self, from: &Path, name: &str) -> Result<PathBuf, String> {
+        let to = self.0.join(name);
+        let copied =
+            fs::copy(from, &to).and_then(|_| fs::set_permissions(&to, PermissionsExt::from_mode(0o755)));
+        copied.map_err(|e| format!("{}: {e}", from.display()))?;
+        Ok(to)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays costs space, nothing else.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether a program is on the PATH.
+fn has(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
