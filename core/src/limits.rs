@@ -48,6 +48,9 @@ pub const SYMBOL_NAME_BYTES: usize = 16 << 10;
 /// thousands of code pages with guard pages between them.
 pub const REGIONS: usize = 1 << 14;
 
+/// Large regions of code without a file, each of which may be a copy of a file's.
+pub const CODE_COPIES: usize = 16;
+
 /// Distinct files that are mapped executable, over the whole run.
 pub const MODULES: usize = 1024;
 

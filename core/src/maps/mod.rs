@@ -7,6 +7,7 @@
 //! A pc becomes a file offset by the region it lies in, never by one bias for a file: V8 maps its
 //! builtins a second time, far away from the rest of the executable.
 
+mod copies;
 mod line;
 mod region;
 
@@ -18,6 +19,7 @@ pub use region::{Module, ModuleId, Region, RegionKind};
 
 use crate::elf::Elf;
 use crate::limits;
+use copies::Copies;
 use line::Line;
 
 /// Suffix of a path whose file is gone.
@@ -49,6 +51,7 @@ pub struct Maps {
     regions: Vec<Region>,
     modules: Vec<Module>,
     paths: Vec<u8>,
+    copies: Copies,
     dropped: Dropped,
 }
 
@@ -59,6 +62,7 @@ impl Maps {
             regions: Vec::with_capacity(limits::REGIONS),
             modules: Vec::with_capacity(limits::MODULES),
             paths: Vec::with_capacity(limits::MODULE_PATH_BYTES),
+            copies: Copies::default(),
             dropped: Dropped::default(),
         }
     }
@@ -71,6 +75,7 @@ impl Maps {
     pub fn update(&mut self, text: &[u8], keep: &[u64]) -> bool {
         let before = self.code_fingerprint();
         self.regions.clear();
+        self.copies = Copies::default();
         for module in &mut self.modules {
             module.mapped = false;
         }
@@ -99,8 +104,11 @@ impl Maps {
         })
     }
 
-    /// The region an address lies in, if it is one of those kept.
+    /// The region an address lies in, if it is one of those kept; or the copy of a file's code.
     pub fn find(&self, address: u64) -> Option<&Region> {
+        if let Some(copy) = self.copies.find(address) {
+            return Some(copy);
+        }
         let after = self.regions.partition_point(|region| region.start <= address);
         self.regions.get(after.checked_sub(1)?).filter(|region| region.contains(address))
     }
@@ -217,6 +225,7 @@ impl Maps {
         if !kept {
             return;
         }
+        self.dropped.regions += u64::from(!self.copies.consider(line));
         if let Some(last) = self.regions.last_mut() {
             if line.start < last.end {
                 self.dropped.lines += 1;

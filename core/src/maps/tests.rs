@@ -130,6 +130,69 @@ fn each_mapping_of_the_builtins_has_its_own_bias() {
     assert_eq!(again.bias(&elf), bias.map(|bias| bias + 0x1_0000_0000));
 }
 
+/// The head of a program with one segment, of code, from offset 0x1000 at 0x401000 on.
+fn program(bytes: u64) -> std::vec::Vec<u8> {
+    let mut file = std::vec![0; 120];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"\x7fELF\x02\x01\x01");
+    put(16, &[2, 0, 62, 0]);
+    put(32, &64_u64.to_le_bytes());
+    put(54, &[56, 0, 1, 0]);
+    put(64, &[1, 0, 0, 0, 5]);
+    put(72, &0x1000_u64.to_le_bytes());
+    put(80, &0x40_1000_u64.to_le_bytes());
+    put(96, &bytes.to_le_bytes());
+    put(104, &bytes.to_le_bytes());
+    file
+}
+
+#[test]
+fn code_that_was_moved_to_huge_pages_is_still_the_files() {
+    let mut maps = Maps::new();
+    let text = b"\
+00401000-00600000 r-xp 00001000 08:01 77    /opt/node/bin/node\n\
+00600000-00c00000 r-xp 00000000 00:00 0 \n\
+00c00000-00c01000 r-xp 00800000 08:01 77    /opt/node/bin/node\n\
+7f0000000000-7f0000200000 r-xp 00000000 00:00 0 \n\
+7f0000200000-7f0000400000 rwxp 00000000 00:00 0 \n";
+    maps.update(text, &[]);
+    let module = maps.place(0x40_1000).unwrap().module;
+    assert_eq!(maps.place(0x70_0000), None);
+    let file = program(0x80_0000);
+    maps.find_moved_code(module, &Elf::parse(&file).unwrap(), 0);
+    assert_eq!(maps.place(0x70_0000), Some(FilePlace { module, offset: 0x30_0000 }));
+    assert_eq!(maps.place(0x7f00_0000_1000), None, "JIT code");
+    maps.update(text, &[]);
+    assert_eq!(maps.place(0x70_0000), None, "known until the next update");
+}
+
+#[test]
+fn a_copy_of_code_is_known_by_where_it_starts() {
+    let mut maps = node();
+    maps.update(b"7f0000000000-7f0000200000 r-xp 00000000 00:00 0 \n", &[]);
+    assert_eq!(maps.code_without_file(), core::slice::from_ref(&(0x7f00_0000_0000..0x7f00_0020_0000)));
+    let place = FilePlace { module: ModuleId(0), offset: 0x5000 };
+    maps.enter_copy(0x7f00_0000_0000..0x7f00_0010_0000, place);
+    assert_eq!(maps.place(0x7f00_0000_0123), Some(FilePlace { offset: 0x5123, ..place }));
+    assert!(maps.find(0x7f00_0010_0000).unwrap().is_jit());
+}
+
+#[test]
+fn copies_beyond_the_bound_are_counted() {
+    let mut text = String::new();
+    for index in 0..limits::CODE_COPIES as u64 + 3 {
+        let start = 0x1000_0000 + index * 0x1000_0000;
+        text += &format!("{start:x}-{:x} r-xp 00000000 00:00 0 \n", start + 0x80_0000);
+    }
+    let mut maps = Maps::new();
+    maps.update(text.as_bytes(), &[]);
+    assert_eq!((maps.code_without_file().len(), maps.dropped().regions), (limits::CODE_COPIES, 3));
+    for _ in 0..=limits::CODE_COPIES {
+        maps.enter_copy(0..1, FilePlace { module: ModuleId(0), offset: 0 });
+    }
+    assert_eq!(maps.dropped().regions, 4);
+}
+
 #[test]
 fn a_full_table_counts_what_it_leaves_out() {
     let mut text = String::new();

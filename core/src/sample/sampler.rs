@@ -14,8 +14,8 @@ use super::sources;
 use super::walk::{Walk, Walked};
 use crate::arch::{Arch, Registers};
 use crate::elf::Elf;
-use crate::limits::{RECALLED_FRAMES, STACK_BYTES, STACK_FRAMES, THREADS};
-use crate::maps::{Maps, ModuleId};
+use crate::limits::{CODE_COPIES, RECALLED_FRAMES, STACK_BYTES, STACK_FRAMES, THREADS};
+use crate::maps::{FilePlace, Maps, ModuleId};
 use crate::memory::{Memory, Span};
 use crate::profile::{Activity, NodeId, Recorder, Sources, Thread, ThreadId};
 use crate::unwind::StackCopy;
@@ -24,6 +24,7 @@ use crate::v8::image::Image;
 use crate::v8::isolate::{IsolateState, VmState};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Smallest part of a stack that is read: most Node stacks are less than this.
 const FIRST_STACK_BYTES: usize = 8 << 10;
@@ -33,6 +34,9 @@ const SHORT_SOURCE: u32 = 4096;
 
 /// Bytes of an isolate that hold its fields, at most.
 const ISOLATE_BYTES: usize = 4096;
+
+/// Bytes by which a copy of the builtins is recognised.
+const BUILTINS_HEAD: usize = 64;
 
 /// Stops of a thread without JavaScript on its stack until it is taken for one that never has any: a
 /// worker starts within some milliseconds.
@@ -99,9 +103,12 @@ pub struct Sampler<'a> {
     arch: Arch,
     pub(super) image: Image<'a>,
     v8: ModuleId,
+    elf: Elf<'a>,
     /// Load bias of the file that holds V8.
     bias: u64,
     maps: Maps,
+    /// The builtins' copies in `maps` are known.
+    knows_copies: bool,
     natives: Natives<'a>,
     pub(super) functions: Functions,
     pub(super) codes: Codes,
@@ -134,12 +141,14 @@ impl<'a> Sampler<'a> {
     /// A sampler for a process whose V8 is `image`, in the module `v8` of `maps`.
     pub fn new(elf: &Elf<'a>, image: Image<'a>, maps: Maps, v8: ModuleId) -> Self {
         let bias = maps.load_bias(v8, elf).unwrap_or(0);
-        Sampler {
+        let mut sampler = Sampler {
             arch: elf.machine(),
             image,
             v8,
+            elf: *elf,
             bias,
             maps,
+            knows_copies: false,
             natives: Natives::default(),
             functions: Functions::default(),
             codes: Codes::default(),
@@ -163,7 +172,9 @@ impl<'a> Sampler<'a> {
             activity: Activity::Native,
             truncated: 0,
             wants_maps: false,
-        }
+        };
+        sampler.maps.find_moved_code(v8, elf, bias);
+        sampler
     }
 
     /// Keeps the text of every script that is met from now on.
@@ -199,6 +210,8 @@ impl<'a> Sampler<'a> {
     /// Takes a new text of `/proc/PID/maps`. Modules that are new have the highest numbers.
     pub fn update_maps(&mut self, text: &[u8]) {
         self.maps.update(text, &[]);
+        self.maps.find_moved_code(self.v8, &self.elf, self.bias);
+        self.knows_copies = false;
         self.natives.moved();
         self.recall.clear();
         self.wants_maps = false;
@@ -215,6 +228,10 @@ impl<'a> Sampler<'a> {
         (self.fresh, self.walked, self.is_clean) = (0, Walked::default(), false);
         self.functions.begin();
         self.codes.begin();
+        if !self.knows_copies {
+            self.knows_copies = true;
+            self.find_copies(memory);
+        }
         let Some(state) = self.threads.get_mut(index) else { return Outcome::Lost };
         if state.root == 0 {
             match self.image.isolate.root(registers.tls, self.bias, memory) {
@@ -350,6 +367,24 @@ impl<'a> Sampler<'a> {
         let node = self.released(index, at_us, memory);
         self.threads[index].slept = node.map(|node| (at, node));
         Outcome::Sampled
+    }
+
+    /// Looks for copies of the builtins among the code without a file: each begins with the first one.
+    fn find_copies<M: Memory>(&mut self, memory: &M) {
+        let head = |blob: &Range<u64>| {
+            let start = usize::try_from(blob.start).ok()?;
+            self.elf.data().get(start..)?.first_chunk::<BUILTINS_HEAD>()
+        };
+        let Some(blob) = self.image.builtins.blob() else { return };
+        let Some(head) = head(&blob) else { return };
+        let mut found = [0; BUILTINS_HEAD];
+        for number in 0..CODE_COPIES {
+            let Some(region) = self.maps.code_without_file().get(number).cloned() else { break };
+            if memory.read(region.start, &mut found).is_ok() && found == *head {
+                let end = region.start.saturating_add(blob.end - blob.start).min(region.end);
+                self.maps.enter_copy(region.start..end, FilePlace { module: self.v8, offset: blob.start });
+            }
+        }
     }
 
     /// Copies the top of a stack, as much as the last walks needed, and the isolate's state, with one

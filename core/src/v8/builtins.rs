@@ -144,6 +144,13 @@ impl<'a> Builtins<'a> {
         Builtins::unnamed(blob.filter(|blob| blob.end.saturating_sub(blob.start) >= SMALLEST).unwrap_or(0..0))
     }
 
+    /// The place of all the code in the file, which begins on a page; `None` if it is not known.
+    pub fn blob(&self) -> Option<Range<u64>> {
+        const PAGE: u64 = 4096;
+        let start = self.blob.start.checked_next_multiple_of(PAGE)?;
+        Some(start..self.blob.end).filter(|blob| !blob.is_empty())
+    }
+
     /// Whether a place in the file lies in the builtins' code.
     pub fn contains(&self, offset: u64) -> bool {
         self.blob.contains(&offset)
