@@ -357,6 +357,8 @@ impl<M: Memory> Walk<'_, '_, M> {
             Some(frame_type) => {
                 self.out.push(match (frame_type, at, pc) {
                     (FrameType::Stub, _, Some(pc)) if !under_builtin => Found::Stub(StubFrame { fp, at, pc }),
+                    // Where builtins have no names, the frame's type is what tells glue.
+                    (glue, Where::Builtin(None), _) if glue.is_glue() => Found::Typed(glue),
                     (_, Where::Builtin(builtin), _) if !under_builtin => Found::Builtin(builtin),
                     _ => Found::Typed(frame_type),
                 });

@@ -118,8 +118,9 @@ fn all_builds(asked: &Asked) -> bool {
             }
         }
     }
-    let (lines, failures) = builds::measure_all(&cells, asked.options, asked.bar, 50);
-    println!("{lines}\n{failures}");
+    let tell = |line: &str| println!("{line}");
+    let failures = builds::measure_all(&cells, asked.options, asked.bar, 50, tell);
+    println!("\n{failures}");
     failures.is_empty()
 }
 

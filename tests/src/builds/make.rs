@@ -11,6 +11,12 @@ pub(super) fn make(build: Build, into: &Path) -> Result<(), String> {
     match (build.kind, build.suite()) {
         (_, Some(suite)) => packages::debian_root(suite, &into.join("root")),
         (Kind::Musl, _) => packages::musl_root(&build.version.to_string(), &into.join("root")),
+        (Kind::MuslStripped, _) => {
+            let root = into.join("root");
+            packages::musl_root(&build.version.to_string(), &root)?;
+            need("strip", "binutils")?;
+            run(Command::new("strip").arg(root.join(packages::MUSL_NODE.trim_start_matches('/'))))
+        }
         (kind, _) => {
             nodes::fetch(build.version)?;
             let node = nodes::node(build.version);

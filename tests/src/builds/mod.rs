@@ -32,6 +32,10 @@ pub enum Kind {
     Deleted,
     /// An official build whose file is replaced by another version's while it runs.
     Replaced,
+    /// An official build whose file is gone before V8 starts: V8 cannot map its builtins again and copies them.
+    Unlinked,
+    /// An official build that has moved its code to huge pages.
+    HugePages,
     /// An official build without `.symtab`: `strip`.
     Stripped,
     /// An official build that patchelf gave a longer library path.
@@ -40,6 +44,8 @@ pub enum Kind {
     SingleExecutable,
     /// Built on Alpine for musl, from a Python wheel; auditwheel has edited it. Runs in a root of its own.
     Musl,
+    /// The same without `.symtab`, as Alpine ships its own.
+    MuslStripped,
     /// Debian's package: V8 is in libnode.so. Runs in a root of its own.
     Debian,
     /// Debian's package, patchelf's longer library path in libnode.so.
@@ -63,10 +69,13 @@ impl fmt::Display for Build {
             Kind::Renamed => "renamed",
             Kind::Deleted => "deleted",
             Kind::Replaced => "replaced",
+            Kind::Unlinked => "unlinked",
+            Kind::HugePages => "huge-pages",
             Kind::Stripped => "stripped",
             Kind::Patched => "patched",
             Kind::SingleExecutable => "single-executable",
             Kind::Musl => "musl",
+            Kind::MuslStripped => "musl-stripped",
             Kind::Debian => "debian",
             Kind::DebianPatched => "debian-patched",
             Kind::DebianUpgraded => "debian-upgraded",
@@ -80,7 +89,7 @@ impl fmt::Display for Build {
 }
 
 /// Every build that is tested.
-pub const ALL: [Build; 23] = {
+pub const ALL: [Build; 30] = {
     use Kind::*;
     const fn of(kind: Kind, major: u32, minor: u32, patch: u32) -> Build {
         Build { kind, version: Version::new(major, minor, patch) }
@@ -89,6 +98,11 @@ pub const ALL: [Build; 23] = {
         of(Renamed, 22, 23, 3),
         of(Deleted, 20, 20, 2),
         of(Replaced, 24, 21, 0),
+        of(Unlinked, 20, 20, 2),
+        of(Unlinked, 26, 10, 0),
+        of(HugePages, 16, 20, 2),
+        of(HugePages, 22, 23, 3),
+        of(HugePages, 24, 21, 0),
         of(Stripped, 0, 12, 18),
         of(Stripped, 12, 22, 12),
         of(Stripped, 16, 20, 2),
@@ -105,6 +119,8 @@ pub const ALL: [Build; 23] = {
         of(Musl, 20, 18, 0),
         of(Musl, 22, 20, 0),
         of(Musl, 24, 19, 0),
+        of(MuslStripped, 20, 18, 0),
+        of(MuslStripped, 24, 19, 0),
         of(Debian, 18, 20, 4),
         of(Debian, 20, 19, 2),
         of(DebianPatched, 20, 19, 2),
@@ -147,9 +163,12 @@ impl Build {
     /// # Errors
     /// What could not be fetched or made, in words.
     pub fn fetch(self) -> Result<bool, String> {
-        let is_official = matches!(self.kind, Kind::Renamed | Kind::Deleted | Kind::Replaced);
+        use Kind::{Deleted, HugePages, Renamed, Replaced, Unlinked};
+        if matches!(self.kind, Renamed | Deleted | Replaced | Unlinked | HugePages) {
+            return nodes::fetch(self.version);
+        }
         let home = self.home();
-        if is_official || home.is_dir() {
+        if home.is_dir() {
             return Ok(false);
         }
         let scratch = Scratch::new()?;
@@ -190,6 +209,18 @@ impl Build {
         let mut workload = Workload::load(workload, self.version)?;
         let other = Version::new(18, 20, 8);
         let (target, scratch) = match self.kind {
+            Kind::HugePages => {
+                let mut command = Command::new(nodes::node(self.version));
+                command.arg("--use-largepages=on").args(flags).arg(&workload.path);
+                (Target::ready(&mut command)?, None)
+            }
+            Kind::Unlinked => {
+                let scratch = Scratch::new()?;
+                let node = scratch.copy(&nodes::node(self.version), "node")?;
+                let mut command = Command::new("sh");
+                command.args(["-c", "exec 3<\"$0\"; rm \"$0\"; exec /proc/self/fd/3 \"$@\""]);
+                (Target::ready(command.arg(node).args(flags).arg(&workload.path))?, None)
+            }
             Kind::Renamed | Kind::Deleted | Kind::Replaced => {
                 let scratch = Scratch::new()?;
                 let node = scratch.copy(&nodes::node(self.version), "shop server")?;
@@ -215,7 +246,7 @@ impl Build {
                 command.arg(&workload.path).env("APP_V8_FLAGS", flags.join(" "));
                 (Target::ready(&mut command)?, None)
             }
-            Kind::Musl | Kind::Debian => {
+            Kind::Musl | Kind::MuslStripped | Kind::Debian => {
                 (in_root(&self.made().join("root"), self.kind, &flags, &mut workload)?, None)
             }
             Kind::DebianPatched | Kind::DebianUpgraded => {
@@ -267,39 +298,50 @@ impl Started {
 pub type Cell<'w> = (Build, &'w str, Tier);
 
 /// Measures cells, two at a time; those that miss the bar again, one at a time and with more samples. Gives a line
-/// for each, and what is wrong with those that fail.
-pub fn measure_all(cells: &[Cell<'_>], options: Options, bar: f64, least: u64) -> (String, String) {
+/// to `tell` as each ends, and what is wrong with those that fail.
+pub fn measure_all(
+    cells: &[Cell<'_>],
+    options: Options,
+    bar: f64,
+    least: u64,
+    tell: impl Fn(&str) + Sync,
+) -> String {
     let holds = |result: &Result<Outcome, String>| {
         result.as_ref().is_ok_and(|o| o.tally.percent() >= bar && o.tally.samples >= least)
     };
     let closer = Options { seconds: options.seconds * 3.0, least: options.least * 4, ..options };
-    let measured = in_parallel(cells, 2, |(build, workload, tier)| build.measure(workload, *tier, options));
-    let (mut lines, mut failures) = (String::new(), String::new());
-    for (&(build, workload, tier), mut result) in cells.iter().zip(measured) {
-        if !holds(&result) {
-            result = build.measure(workload, tier, closer);
+    let line = |&(build, workload, tier): &Cell<'_>, result: &Result<Outcome, String>| {
+        let head = format!("{build:26} {tier:12} {workload:13}");
+        match result {
+            Ok(o) => format!("{head} {:>5} % of {:5} are exact", figure(o.tally.percent()), o.tally.samples),
+            Err(message) => format!("{head} {message}"),
         }
-        let head = format!("{build:26} {tier:12} {workload:11}");
-        let line = match &result {
-            Ok(o) => {
-                format!("{head} {:>5} % of {:5} are exact\n", figure(o.tally.percent()), o.tally.samples)
-            }
-            Err(message) => format!("{head} {message}\n"),
-        };
-        lines += &line;
+    };
+    let measured = in_parallel(cells, 2, |cell| {
+        let result = cell.0.measure(cell.1, cell.2, options);
+        tell(&line(cell, &result));
+        result
+    });
+    let mut failures = String::new();
+    for (cell, mut result) in cells.iter().zip(measured) {
         if !holds(&result) {
-            failures += &line;
-            failures += &result.map_or_else(|_| String::new(), |o| o.tally.worst(8) + &o.report);
+            result = cell.0.measure(cell.1, cell.2, closer);
+            tell(&format!("{} (again)", line(cell, &result)));
+        }
+        if !holds(&result) {
+            let details = result.as_ref().map_or_else(|_| String::new(), |o| o.tally.worst(8) + &o.report);
+            failures += &format!("{}\n{details}", line(cell, &result));
         }
     }
-    (lines, failures)
+    failures
 }
 
 /// Starts Node in a root folder and mount namespace of its own. The process is the command's own.
 fn in_root(root: &Path, kind: Kind, flags: &[&str], workload: &mut Workload) -> Result<Target, String> {
     assert_root();
     workload.enter(root)?;
-    let node = if kind == Kind::Musl { packages::MUSL_NODE } else { "/usr/bin/node" };
+    let node =
+        if matches!(kind, Kind::Musl | Kind::MuslStripped) { packages::MUSL_NODE } else { "/usr/bin/node" };
     let mut command = Command::new("unshare");
     command.arg("--mount").arg("--root").arg(root).arg("--mount-proc").arg(node);
     Target::ready(command.args(flags).arg(&workload.path).env_remove("NODE_EXTRA_CA_CERTS"))

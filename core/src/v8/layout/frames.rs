@@ -40,6 +40,14 @@ pub enum FrameType {
     Unknown,
 }
 
+impl FrameType {
+    /// Frames of this type enter, leave and pass on: whatever builtin is in them, they do no work of its own.
+    pub const fn is_glue(self) -> bool {
+        use FrameType::{ApiExit, ArgumentsAdaptor, BuiltinExit, Construct, Entry, Exit, Internal};
+        matches!(self, Entry | Exit | BuiltinExit | ApiExit | Construct | ArgumentsAdaptor | Internal)
+    }
+}
+
 /// How a marker says that it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkerForm {

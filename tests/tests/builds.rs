@@ -1,0 +1,156 @@
+//! node-flame names exactly the stated call chains on every build of Node.js: other C libraries, distributions'
+//! packages, files that tools have edited, and files that are no longer where they were.
+
+use std::{fs, path::Path, process::Command};
+
+use tests::{
+    builds::{self, ALL, Build, Kind},
+    matrix::{Options, alone, tell},
+    tiers::Tier,
+};
+
+/// Least share of exact samples, in percent.
+const BAR: f64 = 99.0;
+
+/// Least samples with the workload's file in a cell.
+const SAMPLES: u64 = 150;
+
+#[test]
+fn every_build_shows_exact_chains() {
+    let _alone = alone();
+    let runs = [("nested.js", Tier::NotInlined), ("callbacks.js", Tier::Unoptimized)];
+    let cells: Vec<_> =
+        ALL.iter().flat_map(|&build| runs.map(|(workload, tier)| (build, workload, tier))).collect();
+    let failures = builds::measure_all(&cells, Options::default(), BAR, SAMPLES, tell);
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// What `readelf` says of an ELF file.
+struct Facts {
+    text: String,
+}
+
+impl Facts {
+    fn of(file: &Path) -> Self {
+        let output = Command::new("readelf").args(["-hlSW"]).arg(file).output().expect("readelf (binutils)");
+        assert!(output.status.success(), "{}", file.display());
+        Self { text: String::from_utf8_lossy(&output.stdout).into_owned() }
+    }
+
+    /// The words behind `start` of each line that starts so.
+    fn lines(&self, start: &str) -> Vec<Vec<&str>> {
+        let lines = self.text.lines().filter_map(|line| line.trim_start().strip_prefix(start));
+        lines.map(|line| line.split_whitespace().collect()).collect()
+    }
+
+    fn is_pie(&self) -> bool {
+        self.lines("Type:")[0][0] == "DYN"
+    }
+
+    fn has_symtab(&self) -> bool {
+        self.text.contains(" SYMTAB ")
+    }
+
+    fn program_headers(&self) -> u64 {
+        self.lines("Start of program headers:")[0][0].parse().expect("an offset")
+    }
+
+    /// Loaded segments: address, and whether it is executable.
+    fn loads(&self) -> Vec<(u64, bool)> {
+        self.lines("LOAD").iter().map(|words| (hex(words[1]), words.contains(&"E"))).collect()
+    }
+
+    /// The dynamic section lies in the last segment.
+    fn dynamic_is_late(&self) -> bool {
+        let last = self.loads().into_iter().map(|load| load.0).max();
+        Some(hex(self.lines("DYNAMIC")[0][1])) >= last
+    }
+}
+
+fn hex(word: &str) -> u64 {
+    u64::from_str_radix(word.trim_start_matches("0x"), 16).expect("a hexadecimal number")
+}
+
+/// Executable mappings of a process: range, name.
+fn code(pid: u32) -> Vec<(u64, u64, String)> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("a running process");
+    let is_code = |line: &&str| line.split(' ').nth(1).is_some_and(|access| access.contains('x'));
+    let region = |line: &str| {
+        let (start, end) = line.split(' ').next()?.split_once('-')?;
+        let name = line.find('/').map_or("", |at| &line[at..]);
+        Some((hex(start), hex(end), name.to_owned()))
+    };
+    maps.lines().filter(is_code).filter_map(region).collect()
+}
+
+#[test]
+fn every_build_is_as_awkward_as_it_says() {
+    let _alone = alone();
+    for build in ALL {
+        let started = build.start("nested.js", Tier::NotInlined).unwrap_or_else(|e| panic!("{build}: {e}"));
+        let pid = started.target.pid();
+        let exe = fs::read_link(format!("/proc/{pid}/exe")).expect("an executable").display().to_string();
+        let facts = Facts::of(Path::new(&format!("/proc/{pid}/exe")));
+        let code = code(pid);
+        let mapped = |wanted: &str| code.iter().filter(|region| region.2.contains(wanted)).count();
+        let without_file = |least: u64| code.iter().any(|r| r.2.is_empty() && r.1 - r.0 >= least);
+        let holds = match build.kind {
+            // V8 has mapped its builtins again, far from the rest.
+            Kind::Renamed => {
+                let of_exe: Vec<u64> = code.iter().filter(|r| r.2 == exe).map(|r| r.0).collect();
+                exe.ends_with("/shop server")
+                    && of_exe.last().zip(of_exe.first()).is_some_and(|(l, f)| l - f > 1 << 32)
+            }
+            Kind::Deleted | Kind::Replaced => exe.ends_with("/shop server (deleted)"),
+            Kind::Unlinked => exe.ends_with(" (deleted)") && without_file(1 << 20) && !facts.is_pie(),
+            // /sys/kernel/mm/transparent_hugepage/enabled must not be `never`.
+            Kind::HugePages => code.iter().any(|r| r.2.is_empty() && r.0 < 1 << 32 && r.1 - r.0 >= 2 << 20),
+            Kind::Stripped => !facts.has_symtab(),
+            Kind::Patched => facts.loads()[0].0 < 0x40_0000 && !facts.is_pie(),
+            Kind::SingleExecutable => {
+                let odd = facts.program_headers() % 2 == 1;
+                facts.program_headers() > 1 << 20 && (odd || build.version.major != 26)
+            }
+            Kind::Musl | Kind::MuslStripped => {
+                let several = facts.loads().iter().filter(|load| load.1).count() > 1;
+                let interpreter = facts.text.contains("/lib/ld-musl-x86_64.so.1");
+                let stripped = build.kind == Kind::MuslStripped;
+                facts.is_pie()
+                    && several
+                    && interpreter
+                    && facts.dynamic_is_late()
+                    && facts.has_symtab() != stripped
+            }
+            Kind::Debian => facts.is_pie() && !facts.has_symtab() && mapped("/libnode.so.") > 0,
+            Kind::DebianPatched => {
+                let library = code.iter().find(|r| r.2.contains("/libnode.so.")).expect("libnode.so");
+                Facts::of(Path::new(&format!("/proc/{pid}/map_files/{:x}-{:x}", library.0, library.1)))
+                    .dynamic_is_late()
+            }
+            Kind::DebianUpgraded => {
+                code.iter().any(|r| r.2.contains("/libnode.so.") && r.2.ends_with(" (deleted)"))
+            }
+        };
+        assert!(holds, "{build}: {exe}\n{}\n{code:#x?}", facts.text);
+    }
+}
+
+/// A name of the build's file is not what tells Node: a shell that has that name is none.
+#[test]
+fn a_process_is_told_by_what_it_holds_and_not_by_its_name() {
+    use tests::{
+        binary::node_flame,
+        process::{Running, command, run},
+    };
+    let scratch = builds::Scratch::new().unwrap();
+    let node = scratch.copy(Path::new("/bin/sleep"), "node").unwrap();
+    let sleep = Running::start(Command::new(node).arg("60"));
+    let ended = run(
+        &mut command(node_flame(), &[&sleep.pid().to_string(), "text", "1"]),
+        std::time::Duration::from_secs(20),
+    );
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("/node and holds no V8"), "{}", ended.stderr);
+    let renamed = ALL.iter().find(|build| build.kind == Kind::Renamed).copied();
+    assert!(renamed.is_some_and(|build: Build| build.runs("nested.js", Tier::Default)));
+}
