@@ -1,5 +1,7 @@
 //! arm64: DWARF register numbers (DWARF for the Arm 64-bit Architecture, table 1).
 
+/// x4: what baseline code adds to the interrupt budget as it leaves.
+pub const X4: usize = 4;
 /// x19: the offset of the instruction, at the start of an interpreter's handler.
 pub const X19: usize = 19;
 /// x21: V8's dispatch table in the interpreter.

@@ -74,6 +74,15 @@ impl Arch {
         }
     }
 
+    /// DWARF number of the register in which baseline code gives the shared epilogue what to add to the
+    /// interrupt budget (`BaselineLeaveFrameDescriptor::WeightRegister`).
+    pub const fn weight_register(self) -> usize {
+        match self {
+            Arch::X86_64 => x86_64::RCX,
+            Arch::Aarch64 => aarch64::X4,
+        }
+    }
+
     /// `e_machine` of its ELF files.
     pub const fn elf_machine(self) -> u16 {
         match self {

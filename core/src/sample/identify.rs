@@ -7,7 +7,7 @@ use super::live::{Handler, Live, Moment};
 use super::places::{At, Places};
 use super::raw::{FunctionId, Position, RawFrame};
 use super::recall::Mark;
-use crate::limits::STACK_FRAMES;
+use crate::limits::{LIVE_BYTECODES, STACK_FRAMES};
 use crate::memory::Memory;
 use crate::profile::Kind;
 use crate::v8::builtins::{BuiltinId, Builtins, Role};
@@ -143,6 +143,14 @@ impl<M: Memory> Identify<'_, '_, M> {
         if self.is_builtin(function) {
             return self.builtin(frame, function);
         }
+        if let Where::Builtin(Some(builtin)) = frame.at
+            && let Some(builtin) = self.builtins.get(builtin)
+            && matches!(builtin.role, Role::BaselinePrologue | Role::BaselineEpilogue)
+        {
+            let is_leaving = builtin.role == Role::BaselineEpilogue && frame.pc.is_none();
+            let position = if is_leaving { self.at_return(frame, function) } else { Position::NONE };
+            return self.push_at(function, position, Kind::Baseline);
+        }
         let code = code.and_then(|code| self.current(frame, code, shared));
         match (frame.at, code, frame.pc) {
             (Where::Jit { .. }, Some(code), Some(pc)) => {
@@ -229,6 +237,21 @@ impl<M: Memory> Identify<'_, '_, M> {
 
     fn bytecode_array(&self, frame: &JsFrame) -> u64 {
         self.heap.layout.frames.interpreted.map_or(0, |slots| Self::slot(frame, slots.bytecode_array))
+    }
+
+    /// Where a baseline function on the top returns, while the shared epilogue leaves its frame: what is
+    /// added to the interrupt budget is the negative offset of the bytecode's end (`VisitReturn` in
+    /// `src/baseline/baseline-compiler.cc`).
+    fn at_return(&mut self, frame: &JsFrame, function: FunctionId) -> Position {
+        let array = self.bytecode_array(frame);
+        let weight = self.moment.registers.general[self.moment.arch.weight_register()];
+        let offset = (weight as u32).wrapping_neg().wrapping_sub(1);
+        match self.heap.byte_array(array, LIVE_BYTECODES) {
+            Ok((_, length)) if (offset as usize) < length => {
+                self.places.in_bytecode(&self.heap, function, array, offset)
+            }
+            _ => Position::NONE,
+        }
     }
 
     /// A frame of the interpreter; or, under a builtin, one of compiled code whose pc was not found.

@@ -5,6 +5,7 @@
 //! caches whose entries are compared with the target before they are believed.
 //! [`Sampler::released`](sampler::Sampler::released) does the rest once the thread runs again.
 
+mod baseline;
 pub mod codes;
 pub mod found;
 pub mod functions;

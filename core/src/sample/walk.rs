@@ -76,19 +76,19 @@ pub struct Walk<'w, 'a, M> {
 }
 
 /// Where the walk stands.
-struct Cursor {
-    registers: Registers,
+pub(super) struct Cursor {
+    pub(super) registers: Registers,
     /// The pc is a return address.
-    is_return: bool,
+    pub(super) is_return: bool,
     /// The newest exit frame below the last entry frame, or the isolate's; 0 if there is none.
     exit_fp: u64,
     /// Signal frames that may still lead to a stack at lower addresses.
     descents: u8,
-    walked: Walked,
+    pub(super) walked: Walked,
 }
 
 /// Whether the walk goes on.
-enum Next {
+pub(super) enum Next {
     Caller,
     /// The caller was interrupted by a signal, whose handler may have run on another stack.
     Interrupted,
@@ -113,7 +113,7 @@ impl<M: Memory> Walk<'_, '_, M> {
     /// Gives the highest address looked at, now or when a recalled frame was.
     fn walk_on(&mut self, cursor: &mut Cursor) -> u64 {
         while self.out.len() < STACK_FRAMES && cursor.registers.pc != 0 {
-            let before = cursor.registers.sp(self.arch);
+            let (before, is_top) = (cursor.registers.sp(self.arch), !cursor.is_return);
             if cursor.walked.has_javascript
                 && cursor.is_return
                 && let Some((mark, end)) = self.past.find(&self.mark(cursor, 0))
@@ -125,7 +125,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             match self.step(cursor) {
                 Next::Caller if cursor.registers.sp(self.arch) > before => {}
                 // The top frame's return address may be in a register.
-                Next::Caller if self.out.len() == 1 && cursor.registers.sp(self.arch) == before => {}
+                Next::Caller if is_top && cursor.registers.sp(self.arch) == before => {}
                 Next::Interrupted if cursor.descents > 0 => {
                     cursor.descents -= u8::from(cursor.registers.sp(self.arch) <= before);
                 }
@@ -290,11 +290,11 @@ impl<M: Memory> Walk<'_, '_, M> {
         Next::End
     }
 
-    fn is_code(&self, pc: u64) -> bool {
+    pub(super) fn is_code(&self, pc: u64) -> bool {
         self.maps.find(pc).is_some_and(|region| region.executable)
     }
 
-    fn word(&self, address: u64) -> Option<u64> {
+    pub(super) fn word(&self, address: u64) -> Option<u64> {
         self.stack.word_or_read(address, self.heap.memory).ok()
     }
 
@@ -492,6 +492,9 @@ impl<M: Memory> Walk<'_, '_, M> {
     fn top_in_builtin(&mut self, cursor: &mut Cursor, at: Where) -> Option<Next> {
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
         let pc = cursor.registers.pc;
+        if let Some(next) = self.top_at_baseline_edge(cursor, at) {
+            return Some(next);
+        }
         if fp.wrapping_sub(8) < sp {
             // Being built or taken down: what stands in its slots is an older frame's.
             self.push_code(at);
@@ -519,7 +522,7 @@ impl<M: Memory> Walk<'_, '_, M> {
         }
     }
 
-    fn push_code(&mut self, at: Where) {
+    pub(super) fn push_code(&mut self, at: Where) {
         if let Where::Builtin(builtin) = at {
             self.out.push(Found::Builtin(builtin));
         }

@@ -16,7 +16,11 @@ pub enum Role {
     InterpreterEntry,
     /// Runs one bytecode in an interpreted function's frame.
     Handler,
-    /// Builds or leaves a baseline function's frame.
+    /// Builds a baseline function's frame.
+    BaselinePrologue,
+    /// Leaves a baseline function's frame.
+    BaselineEpilogue,
+    /// Goes from or to baseline code.
     BaselineEdge,
     /// Calls, constructs, enters and leaves: V8's glue, no work of its own.
     Glue,
@@ -29,8 +33,9 @@ const ROLES: &[(&str, bool, Role)] = &[
     ("InterpreterEntryTrampoline", true, Role::InterpreterEntry),
     ("InterpreterEnterAt", true, Role::InterpreterEntry),
     ("InterpreterEnterBytecode", false, Role::InterpreterEntry),
+    ("BaselineOutOfLinePrologue", false, Role::BaselinePrologue),
     ("BaselineOutOfLinePrologue", true, Role::BaselineEdge),
-    ("BaselineLeaveFrame", false, Role::BaselineEdge),
+    ("BaselineLeaveFrame", false, Role::BaselineEpilogue),
     ("BaselineOrInterpreterEnter", true, Role::BaselineEdge),
     ("BaselineOnStackReplacement", false, Role::BaselineEdge),
     ("Interpreter", true, Role::Glue),

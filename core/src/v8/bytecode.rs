@@ -66,13 +66,13 @@ impl<'a> BytecodeSizes<'a> {
         })
     }
 
-    /// The offset of the instruction whose baseline code contains `offset`. V8's table holds the machine
-    /// code's length of the prologue and then of each instruction, as varints
+    /// The offset of the instruction whose baseline code contains `offset`; none for the prologue. V8's
+    /// table holds the machine code's length of the prologue and then of each instruction, as varints
     /// (`src/baseline/bytecode-offset-iterator.h`).
     pub fn of_baseline(&self, mut table: &[u8], bytecodes: &[u8], offset: u32) -> Option<u32> {
         let mut end = varint(&mut table)?;
         if u64::from(offset) < end {
-            return Some(0);
+            return None;
         }
         self.instructions(bytecodes).find_map(|instruction| {
             let Some(after) = varint(&mut table).and_then(|length| end.checked_add(length)) else {
@@ -125,7 +125,7 @@ mod tests {
         // A prologue of 20 bytes, then 200, 10 and 0 bytes for three instructions.
         let (table, code) = ([20, 0xc8, 1, 10, 0], [5, 9, 4, 4]);
         let at = |offset| sizes.of_baseline(&table, &code, offset);
-        assert_eq!([at(19), at(20), at(219), at(220), at(230)], [Some(0), Some(0), Some(0), Some(2), None]);
+        assert_eq!([at(19), at(20), at(219), at(220), at(230)], [None, Some(0), Some(0), Some(2), None]);
     }
 
     proptest! {

@@ -27,6 +27,7 @@ pub const R15: usize = 15;
 /// The column of the return address.
 pub const RETURN_ADDRESS: usize = 16;
 
+pub mod baseline;
 pub mod edges;
 pub mod jumps;
 pub mod prologue;
