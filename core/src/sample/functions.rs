@@ -7,12 +7,13 @@
 //! there after it, was there in between.
 
 use super::raw::{FunctionId, Position, ScriptId};
-use crate::limits::{FUNCTION_CACHE, FUNCTIONS, SCRIPT_CACHE, SCRIPTS, WITNESSES};
+use crate::limits::{FUNCTION_CACHE, FUNCTIONS, NAME_BYTES, SCRIPT_CACHE, SCRIPTS, WITNESSES};
 use crate::memory::{Memory, Span};
 use crate::profile::pool::hash;
 use crate::profile::{Pool, Strings, Text};
 use crate::v8::function::SharedInfo;
 use crate::v8::heap::{is_forwarding, untag, word};
+use crate::v8::own_name::NameSlot;
 use crate::v8::script::Script;
 use crate::v8::{Decode, Heap};
 use alloc::string::String;
@@ -55,6 +56,8 @@ struct KnownFunction {
     map: u64,
     shared: u64,
     id: FunctionId,
+    /// Its map says that it may have a name of its own, which other words do not tell.
+    has_own_name: bool,
     /// Stops in which it was found unchanged.
     steady: u8,
     /// The last stop that used it.
@@ -67,6 +70,8 @@ struct KnownShared {
     shared: u64,
     info: SharedInfo,
     id: FunctionId,
+    /// Its source names it.
+    is_named: bool,
     used: u32,
 }
 
@@ -105,8 +110,8 @@ pub struct Functions {
     by_function: Vec<Option<KnownFunction>>,
     by_shared: Vec<Option<KnownShared>>,
     by_script: Vec<Option<KnownScript>>,
-    /// Maps that functions have.
-    function_maps: Vec<u64>,
+    /// Maps that functions have, and where those have a name of their own.
+    function_maps: Vec<(u64, NameSlot)>,
     unread: Vec<Unread>,
     /// Scripts whose source could not be read in this stop.
     later: Vec<Unread>,
@@ -241,24 +246,108 @@ impl Functions {
         (map, shared): (u64, u64),
     ) -> Result<(FunctionId, u64), Decode> {
         let slot = slot_of(function);
-        if !self.function_maps.contains(&map) {
-            let found = heap.type_of_map(map)?;
-            if !heap.layout.types.is_function(found) || !heap.is_map(map) {
-                return Err(Decode::WrongType { address: function & !3, found });
-            }
-            if self.function_maps.len() == FUNCTION_MAPS {
-                self.function_maps.clear();
-            }
-            self.function_maps.push(map);
+        let name_slot = self.name_slot(heap, function, map)?;
+        let mut id = self.of_shared(heap, shared)?;
+        if name_slot != NameSlot::Shared {
+            id = self.of_own_name(heap, function, name_slot, shared, id);
         }
-        let id = self.of_shared(heap, shared)?;
         let before = self.by_function[slot].filter(|known| {
             (known.function, known.map, known.shared, known.id) == (function, map, shared, id)
         });
-        let steady = before.map_or(0, |known| known.steady.saturating_add(1));
+        let has_own_name = name_slot != NameSlot::Shared;
+        let steady = before.map_or(0, |known| known.steady.saturating_add(u8::from(!has_own_name)));
         let used = self.stop;
-        self.by_function[slot] = Some(KnownFunction { function, map, shared, id, steady, used });
+        self.by_function[slot] =
+            Some(KnownFunction { function, map, shared, id, has_own_name, steady, used });
         Ok((id, shared))
+    }
+
+    /// Where a function with this map has its own name, once the map is known to be a function's.
+    fn name_slot<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        function: u64,
+        map: u64,
+    ) -> Result<NameSlot, Decode> {
+        if let Some(known) = self.function_maps.iter().find(|known| known.0 == map) {
+            return Ok(known.1);
+        }
+        let found = heap.type_of_map(map)?;
+        if !heap.layout.types.is_function(found) || !heap.is_map(map) {
+            return Err(Decode::WrongType { address: function & !3, found });
+        }
+        let slot = heap.name_slot(map).unwrap_or(NameSlot::Shared);
+        if self.function_maps.len() == FUNCTION_MAPS {
+            self.function_maps.clear();
+        }
+        self.function_maps.push((map, slot));
+        Ok(slot)
+    }
+
+    /// A function whose map says that it may have a name of its own: that name counts if its source does
+    /// not name it.
+    fn of_own_name<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        function: u64,
+        slot: NameSlot,
+        shared: u64,
+        id: FunctionId,
+    ) -> FunctionId {
+        if self.is_named(shared) {
+            return id;
+        }
+        let name = heap.object(function).and_then(|(address, _)| heap.own_name(address, slot));
+        let (Ok(Some(name)), Some(function)) = (name, self.function(id).copied()) else { return id };
+        self.buffer.clear();
+        if heap.string(name, NAME_BYTES as u32, &mut self.buffer).is_err() || self.buffer.is_empty() {
+            return id;
+        }
+        let Ok(name) = self.strings.intern(&self.buffer) else { return id };
+        self.functions.intern(Function { name, ..function }).map_or(id, FunctionId)
+    }
+
+    /// Whether the source names the function of a tagged SharedFunctionInfo that was just looked up.
+    fn is_named(&self, shared: u64) -> bool {
+        self.by_shared[slot_of(shared)].is_some_and(|known| known.shared == shared && known.is_named)
+    }
+
+    /// The function of a tagged SharedFunctionInfo that was inlined into code with these literals: if its
+    /// source does not name it, one of them may be the function object that was called.
+    pub fn of_inlined<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        shared: u64,
+        literals: u64,
+    ) -> Result<FunctionId, Decode> {
+        let id = self.of_shared(heap, shared)?;
+        if heap.layout.properties.is_none() || self.is_named(shared) {
+            return Ok(id);
+        }
+        let function = self.in_literals(heap, shared, literals);
+        Ok(function.and_then(|function| self.of_function(heap, function).ok()).map_or(id, |named| named.0))
+    }
+
+    /// The function object with this SharedFunctionInfo among optimized code's first literals, tagged.
+    fn in_literals<M: Memory>(&self, heap: &Heap<'_, M>, shared: u64, literals: u64) -> Option<u64> {
+        let (from, length) = heap.array(literals).ok()?;
+        let mut words = [0; 8 * BATCH];
+        let words = words.get_mut(..8 * (length as usize).min(BATCH))?;
+        heap.memory.read(from, words).ok()?;
+        let mut buffer = [0; BATCH * FUNCTION_BYTES];
+        let mut spans: SmallVec<[Span; BATCH]> = SmallVec::new();
+        for literal in words.chunks_exact(8) {
+            // It may be a weak reference.
+            if let Some(address) = untag(word(literal, 0)) {
+                spans.push(Span::new(address, spans.len() * FUNCTION_BYTES, self.function_bytes(heap)));
+            }
+        }
+        heap.memory.read_batch(&mut spans, &mut buffer);
+        let is_it = |span: &&Span| {
+            let bytes = buffer.get(span.at as usize..).unwrap_or(&[]);
+            span.done && word(bytes, heap.layout.function.shared) == shared
+        };
+        spans.iter().find(is_it).map(|span| span.address | 1)
     }
 
     /// The function that a tagged SharedFunctionInfo describes.
@@ -278,8 +367,8 @@ impl Functions {
             }
         }
         let info = heap.shared_info(shared)?;
-        let id = self.read_function(heap, &info)?;
-        self.by_shared[slot] = Some(KnownShared { shared, info, id, used: self.stop });
+        let (id, is_named) = self.read_function(heap, &info)?;
+        self.by_shared[slot] = Some(KnownShared { shared, info, id, is_named, used: self.stop });
         Ok(id)
     }
 
@@ -292,7 +381,7 @@ impl Functions {
         };
         if known.steady < STEADY {
             // Its frame was the same for one stop more.
-            known.steady += 1;
+            known.steady += u8::from(!known.has_own_name);
             known.used = self.stop;
             return;
         }
@@ -383,7 +472,7 @@ impl Functions {
         &mut self,
         heap: &Heap<'_, M>,
         info: &SharedInfo,
-    ) -> Result<FunctionId, Decode> {
+    ) -> Result<(FunctionId, bool), Decode> {
         let script = heap.script(info.script)?;
         let script = script.map(|script| self.of_script(heap, info.script, script)).transpose()?;
         self.buffer.clear();
@@ -394,7 +483,8 @@ impl Functions {
             is_builtin: script.is_none() && info.is_builtin(),
             script,
         };
-        self.functions.intern(function).map(FunctionId).map_err(|_| Decode::Bound)
+        let id = self.functions.intern(function).map(FunctionId).map_err(|_| Decode::Bound)?;
+        Ok((id, start.is_named))
     }
 
     fn of_script<M: Memory>(
@@ -445,6 +535,13 @@ impl Functions {
     /// A function by number.
     pub fn function(&self, id: FunctionId) -> Option<&Function> {
         self.functions.values().get(id.0 as usize)
+    }
+
+    /// Whether two functions have the same source and different names.
+    pub fn differ_by_name(&self, one: FunctionId, other: Option<FunctionId>) -> bool {
+        let (one, other) = (self.function(one), other.and_then(|other| self.function(other)));
+        let (Some(one), Some(other)) = (one, other) else { return false };
+        one.name != other.name && *one == Function { name: one.name, ..*other }
     }
 
     /// A script by number.

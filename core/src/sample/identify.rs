@@ -324,10 +324,11 @@ impl<M: Memory> Identify<'_, '_, M> {
         self.codes.learn(code, function);
         let chain = self.places.in_optimized(&self.heap, self.functions, code, (function, shared), at);
         let outermost = chain.len().saturating_sub(1);
-        for (at, (function, position)) in chain.iter().enumerate() {
-            let kind = if at == outermost { own } else { Kind::Inlined };
+        for (at, (inlined, position)) in chain.iter().enumerate() {
+            // Closures that share the code may have names of their own.
+            let (function, kind) = if at == outermost { (function, own) } else { (*inlined, Kind::Inlined) };
             if self.out.len() < STACK_FRAMES {
-                self.out.push(RawFrame::JavaScript { function: *function, position: *position, kind });
+                self.out.push(RawFrame::JavaScript { function, position: *position, kind });
             }
         }
     }
@@ -338,7 +339,9 @@ impl<M: Memory> Identify<'_, '_, M> {
         let mut of_shared = |shared: u64| self.functions.of_shared(&self.heap, shared).ok();
         let by_code = code.shared.and_then(&mut of_shared);
         let by_code = by_code.or_else(|| self.codes.reread_shared(&self.heap, code).and_then(of_shared));
-        let function = by_code.or(code.owner).or_else(|| {
+        // A function object that a frame showed may have told more than its code does.
+        let is_owner = by_code.is_some_and(|id| self.functions.differ_by_name(id, code.owner));
+        let function = if is_owner { code.owner } else { by_code.or(code.owner) }.or_else(|| {
             let (function, _) = self.function(callee?).ok()?;
             Some(function).filter(|function| !self.is_builtin(*function))
         });

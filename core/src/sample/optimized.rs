@@ -20,6 +20,24 @@ use smallvec::SmallVec;
 
 type Frames = SmallVec<[(FunctionId, Position); MAX_DEPTH]>;
 
+/// The function whose code it is, and its SharedFunctionInfo, tagged.
+pub type Own = (FunctionId, u64);
+
+/// The function of a SharedFunctionInfo that optimized code holds.
+fn function_of<M: Memory>(
+    heap: &Heap<'_, M>,
+    functions: &mut Functions,
+    known: &KnownCode,
+    own: Own,
+    shared: u64,
+) -> Result<FunctionId, Decode> {
+    if shared == own.1 {
+        return Ok(own.0);
+    }
+    let literals = heap.element(known.code.deopt, heap.layout.deopt.literals.into())?;
+    functions.of_inlined(heap, shared, literals)
+}
+
 impl Places {
     /// The functions at a place in optimized code, innermost first; the code's own is the last.
     ///
@@ -29,7 +47,7 @@ impl Places {
         heap: &Heap<'_, M>,
         functions: &mut Functions,
         known: &KnownCode,
-        (own, own_shared): (FunctionId, u64),
+        own: Own,
         at: At,
     ) -> &[(FunctionId, Position)] {
         let key = Key::Code { id: known.id.0, at };
@@ -38,16 +56,16 @@ impl Places {
         }
         let is_maglev = known.code.kind == CodeKind::Maglev && heap.layout.translation.is_some();
         let found = match is_maglev {
-            false => self.by_position(heap, functions, known, own_shared, at.offset),
+            false => self.by_position(heap, functions, known, own, at.offset),
             true if at.is_return => self
-                .by_safepoint(heap, functions, known, at.offset)
-                .or_else(|_| self.by_position(heap, functions, known, own_shared, at.offset)),
-            true => self.in_maglev(heap, functions, known, own_shared, at.offset),
+                .by_safepoint(heap, functions, known, own, at.offset)
+                .or_else(|_| self.by_position(heap, functions, known, own, at.offset)),
+            true => self.in_maglev(heap, functions, known, own, at.offset),
         };
-        let frames = found.ok().filter(|frames| frames.last().is_some_and(|last| last.0 == own));
+        let frames = found.ok().filter(|frames| frames.last().is_some_and(|last| last.0 == own.0));
         let frames = frames.unwrap_or_else(|| {
             self.unread += 1;
-            SmallVec::from_iter([(own, Position::NONE)])
+            SmallVec::from_iter([(own.0, Position::NONE)])
         });
         self.keep(key, &frames)
     }
@@ -60,11 +78,11 @@ impl Places {
         heap: &Heap<'_, M>,
         functions: &mut Functions,
         known: &KnownCode,
-        own_shared: u64,
+        own: Own,
         offset: u32,
     ) -> Result<Frames, Decode> {
-        let by_site = self.by_site(heap, functions, known, offset);
-        let by_position = self.by_position(heap, functions, known, own_shared, offset);
+        let by_site = self.by_site(heap, functions, known, own, offset);
+        let by_position = self.by_position(heap, functions, known, own, offset);
         match (by_site, by_position) {
             (Ok(site), Ok(position)) => {
                 let is_same = site.iter().map(|frame| frame.0).eq(position.iter().map(|frame| frame.0));
@@ -79,7 +97,7 @@ impl Places {
         heap: &Heap<'_, M>,
         functions: &mut Functions,
         known: &KnownCode,
-        own_shared: u64,
+        own: Own,
         offset: u32,
     ) -> Result<Frames, Decode> {
         let length = self.table(heap, known.code.positions)?;
@@ -87,9 +105,10 @@ impl Places {
         let raw = at_or_before(entries, offset.into()).ok_or(Decode::Bound)?;
         let position = SourcePosition::from_raw(raw, &heap.layout.positions);
         let mut chain: SmallVec<[Place; MAX_DEPTH]> = SmallVec::new();
-        heap.inlined_chain(&known.code, own_shared, position, |place| chain.push(place))?;
+        heap.inlined_chain(&known.code, own.1, position, |place| chain.push(place))?;
         let function = |place: &Place| {
-            functions.of_shared(heap, place.shared).map(|function| (function, Position::new(place.offset)))
+            let function = function_of(heap, functions, known, own, place.shared)?;
+            Ok((function, Position::new(place.offset)))
         };
         chain.iter().map(function).collect()
     }
@@ -99,11 +118,12 @@ impl Places {
         heap: &Heap<'_, M>,
         functions: &mut Functions,
         known: &KnownCode,
+        own: Own,
         offset: u32,
     ) -> Result<Frames, Decode> {
         let points = heap.safepoints(&known.code, &mut self.table)?;
         let point = points.at(offset.saturating_add(1)).ok_or(Decode::Bound)?;
-        self.translated(heap, functions, known, point.deopt.ok_or(Decode::Bound)?)
+        self.translated(heap, functions, known, own, point.deopt.ok_or(Decode::Bound)?)
     }
 
     /// By the last call or check before the pc.
@@ -112,6 +132,7 @@ impl Places {
         heap: &Heap<'_, M>,
         functions: &mut Functions,
         known: &KnownCode,
+        own: Own,
         offset: u32,
     ) -> Result<Frames, Decode> {
         let points = heap.safepoints(&known.code, &mut self.table)?;
@@ -120,7 +141,7 @@ impl Places {
         let code = &mut self.bytecodes[..length];
         heap.memory.read(known.code.start, code)?;
         let deopt = sites::before(code, offset, &points, exits).ok_or(Decode::Bound)?;
-        self.translated(heap, functions, known, deopt)
+        self.translated(heap, functions, known, own, deopt)
     }
 
     /// The functions that a deoptimization would go on in.
@@ -129,13 +150,14 @@ impl Places {
         heap: &Heap<'_, M>,
         functions: &mut Functions,
         known: &KnownCode,
+        own: Own,
         deopt: u32,
     ) -> Result<Frames, Decode> {
         let mut translated: SmallVec<[TranslatedFrame; MAX_DEPTH]> = SmallVec::new();
         heap.deopt_frames(&known.code, deopt, &mut self.table, |frame| translated.push(frame))?;
         let frame = |frame: &TranslatedFrame| {
             let shared = heap.function_literal(&known.code, frame.literal)?;
-            let function = functions.of_shared(heap, shared)?;
+            let function = function_of(heap, functions, known, own, shared)?;
             let position = match u32::try_from(frame.offset) {
                 Ok(offset) => self.in_bytecode(heap, function, heap.bytecode_of(shared)?, offset),
                 // At the function's entry.

@@ -130,14 +130,21 @@ impl<M: Memory> Heap<'_, M> {
         Ok(shared)
     }
 
-    /// An element of an array-like object (FixedArray and its kin): map, length as a Smi, elements.
-    pub fn element(&self, array: u64, index: u32) -> Result<u64, Decode> {
+    /// Address of the first element and number of elements of an array-like object (FixedArray and its
+    /// kin): map, length as a Smi, elements.
+    pub fn array(&self, array: u64) -> Result<(u64, u32), Decode> {
         let address = untag(array).ok_or(Decode::NotAnObject(array))?;
-        let length = smi(self.field(address, 8)?).ok_or(Decode::Bound)?;
-        if i64::from(index) >= i64::from(length) {
+        let length = smi(self.field(address, 8)?).and_then(|length| u32::try_from(length).ok());
+        Ok((address.wrapping_add(16), length.ok_or(Decode::Bound)?))
+    }
+
+    /// An element of such an object.
+    pub fn element(&self, array: u64, index: u32) -> Result<u64, Decode> {
+        let (from, length) = self.array(array)?;
+        if index >= length {
             return Err(Decode::Bound);
         }
-        Ok(self.memory.word(address.wrapping_add(16 + u64::from(index) * 8))?)
+        Ok(self.memory.word(from.wrapping_add(u64::from(index) * 8))?)
     }
 
     /// Address and length of a ByteArray's bytes (or of its trusted kin's).

@@ -46,6 +46,8 @@ impl SharedInfo {
 pub struct Start {
     /// Offset in the script's source of the parameter list's `(`; `None` if the object has none.
     pub position: Option<u32>,
+    /// Its source names it: the name is not one that V8 inferred.
+    pub is_named: bool,
 }
 
 /// Slots of a ScopeInfo read at once: header, and enough for most functions' names.
@@ -108,14 +110,16 @@ impl<M: Memory> Heap<'_, M> {
     /// the name V8 inferred, else nothing.
     pub fn function_name(&self, info: &SharedInfo, into: &mut String) -> Result<Start, Decode> {
         let before = into.len();
-        let mut start = Start { position: info.start };
+        let mut start = Start { position: info.start, is_named: false };
         if self.is_string(info.name) {
             self.string(info.name, NAME_BYTES as u32, into)?;
+            start.is_named = into.len() > before;
         } else if let Some(scope_info) = self.layout.types.scope_info {
             match self.expect(info.name, scope_info) {
                 Ok(address) => {
                     let in_scope = self.scope_name(address, into)?;
-                    start.position = start.position.or(in_scope);
+                    start.position = start.position.or(in_scope.position);
+                    start.is_named = in_scope.is_named;
                 }
                 // An Oddball or a Smi: the function has no name.
                 Err(Decode::NotAnObject(_) | Decode::WrongType { .. }) => {}
@@ -131,7 +135,7 @@ impl<M: Memory> Heap<'_, M> {
     /// Reads name and start position from a ScopeInfo: after the context locals, the first string
     /// within a few slots is the name; if it is empty, a string two slots further is the inferred
     /// one. The two Smis behind them that end at a pointer (the outer scope) are the positions.
-    fn scope_name(&self, address: u64, into: &mut String) -> Result<Option<u32>, Decode> {
+    fn scope_name(&self, address: u64, into: &mut String) -> Result<Start, Decode> {
         let layout = &self.layout.scope_info;
         let slots = address.wrapping_add(layout.slots.into());
         let mut head = [0; 8 * FIRST_SLOTS];
@@ -174,7 +178,7 @@ impl<M: Memory> Heap<'_, M> {
         Ok(self.memory.word(slots.wrapping_add(u64::from(slot) * 8))?)
     }
 
-    fn tail_name(&self, words: &[u64], head: &[u8], into: &mut String) -> Result<Option<u32>, Decode> {
+    fn tail_name(&self, words: &[u64], head: &[u8], into: &mut String) -> Result<Start, Decode> {
         const NAME_WITHIN: usize = 4;
         let before = into.len();
         let mut name = None;
@@ -188,8 +192,13 @@ impl<M: Memory> Heap<'_, M> {
             }
             break;
         }
+        let is_first_named = into.len() > before;
+        // In place of a name that only function objects have stands a Smi, so that the first string is the
+        // inferred name: it has no slot number and no other name behind it.
+        let at = |behind: usize| words.get(name? + behind).map(|word| is_smi(*word));
+        let is_named = is_first_named && (at(1), at(2)) == (Some(true), Some(false));
         if let Some(inferred) = name.and_then(|name| words.get(name + 2))
-            && into.len() == before
+            && !is_first_named
             && !is_smi(*inferred)
             && self.is_string(*inferred)
         {
@@ -197,14 +206,14 @@ impl<M: Memory> Heap<'_, M> {
         }
         if let Some(slot) = self.layout.scope_info.start {
             let start = smi(word(head, u16::from(slot) * 8));
-            return Ok(start.and_then(|start| u32::try_from(start).ok()));
+            return Ok(Start { position: start.and_then(|start| u32::try_from(start).ok()), is_named });
         }
         let from = name.map_or(0, |name| name + 1);
-        let positions = words.get(from..).unwrap_or(&[]).windows(3).find_map(|window| {
+        let position = words.get(from..).unwrap_or(&[]).windows(3).find_map(|window| {
             let (start, end) = (smi(window[0])?, smi(window[1])?);
             (!is_smi(window[2]) && 0 <= start && start < end).then_some(start as u32)
         });
-        Ok(positions)
+        Ok(Start { position, is_named })
     }
 }
 

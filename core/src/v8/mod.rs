@@ -13,6 +13,7 @@ pub mod image;
 pub mod inlining;
 pub mod isolate;
 pub mod layout;
+pub mod own_name;
 pub mod position;
 pub mod safepoint;
 pub mod script;

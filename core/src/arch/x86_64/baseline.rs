@@ -77,7 +77,7 @@ pub fn leaving(code: &[u8], offset: usize, registers: &Registers) -> Option<Fram
         return None;
     }
     let sp = registers.general[RSP];
-    let dropped = registers.general[RBX].wrapping_mul(8).wrapping_add(more);
+    let dropped = registers.general[RBX].saturating_mul(8).saturating_add(more);
     let below = |distance: u64| {
         let is_kept = distance.checked_add(16).is_some_and(|distance| distance <= RED_ZONE);
         is_kept.then(|| sp.wrapping_sub(distance))
@@ -90,8 +90,8 @@ pub fn leaving(code: &[u8], offset: usize, registers: &Registers) -> Option<Fram
         }
         4 => (below(8), Back::At(sp), 8),
         6 => (below(16), in_register, 0),
-        _ if offset == push => (below(dropped.wrapping_add(16)), in_register, 0),
-        _ if offset == push + 2 => (below(dropped.wrapping_add(8)), Back::At(sp), 8),
+        _ if offset == push => (below(dropped.saturating_add(16)), in_register, 0),
+        _ if offset == push + 2 => (below(dropped.saturating_add(8)), Back::At(sp), 8),
         _ => return None,
     };
     Some(Frameless { frame, saved: None, back, sp: sp.wrapping_add(popped) })

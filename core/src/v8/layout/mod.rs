@@ -8,6 +8,7 @@ mod code;
 mod frames;
 mod objects;
 mod positions;
+mod properties;
 mod translation;
 
 pub use code::{CodeKind, CodeLayout, DeoptLayout, Placement, STREAM_CODE};
@@ -16,6 +17,7 @@ pub use objects::{
     FunctionLayout, ScopeInfoLayout, ScriptLayout, SharedLayout, StartPosition, StringLayout, Types,
 };
 pub use positions::{BytecodeForm, PositionForm, PositionLayout};
+pub use properties::PropertyLayout;
 pub use translation::{SafepointForm, TranslationLayout, TranslationOps};
 
 use super::version::Version;
@@ -76,6 +78,8 @@ pub struct Layout {
     pub scope_info: ScopeInfoLayout,
     /// Script.
     pub script: ScriptLayout,
+    /// Properties, where functions may have a name of their own.
+    pub properties: Option<PropertyLayout>,
     /// Strings of every representation.
     pub string: StringLayout,
     /// Code and InstructionStream.
@@ -106,6 +110,7 @@ impl Layout {
             shared: SharedLayout::of(version, constants).ok_or(unknown)?,
             scope_info: ScopeInfoLayout::of(version, constants),
             script: ScriptLayout::of(version, constants).ok_or(unknown)?,
+            properties: PropertyLayout::of(version, constants),
             string: StringLayout::of(version).ok_or(unknown)?,
             code: CodeLayout::of(version, constants).ok_or(unknown)?,
             deopt: DeoptLayout::of(version, constants).ok_or(unknown)?,
