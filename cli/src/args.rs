@@ -75,6 +75,8 @@ pub struct Profile {
     pub view: View,
     /// The page holds the lines of hot functions.
     pub source: bool,
+    /// Every thread has a root of its own, helpers too.
+    pub threads: bool,
     /// Nothing but errors on stderr.
     pub quiet: bool,
 }
@@ -149,6 +151,8 @@ struct Words {
     max_pause: Option<String>,
     #[argh(switch)]
     json: bool,
+    #[argh(switch)]
+    threads: bool,
     #[argh(switch, short = 'q')]
     quiet: bool,
     #[argh(switch, short = 'V')]
@@ -229,6 +233,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         wall: given.wall,
         view: View { lines: given.lines, native, annotate: given.annotate },
         source: given.source,
+        threads: given.threads,
         quiet: given.quiet,
     }))
 }
@@ -263,6 +268,7 @@ fn only(given: &Words, verb: &str, meant: &[&str]) -> Result<(), Misuse> {
         ("--annotate", given.annotate),
         ("--source", given.source),
         ("--max-pause", given.max_pause.is_some()),
+        ("--threads", given.threads),
         ("--json", given.json),
     ];
     match options.into_iter().find(|(option, is_given)| *is_given && !meant.contains(option)) {
@@ -369,6 +375,7 @@ mod tests {
             wall: false,
             view: View::default(),
             source: false,
+            threads: false,
             quiet: false,
         };
         assert_eq!(profile("1234 text 2.5"), expected);
@@ -403,9 +410,9 @@ mod tests {
     }
 
     #[test]
-    fn lines_waiting_threads_and_the_longest_pause_can_be_asked_for() {
-        let profile = profile("1 text 1 --lines --wall --max-pause 2.5");
-        assert!(profile.view.lines && profile.wall && profile.max_pause == 2.5);
+    fn lines_threads_waiting_ones_and_the_longest_pause_can_be_asked_for() {
+        let profile = profile("1 text 1 --lines --wall --threads --max-pause 2.5");
+        assert!(profile.view.lines && profile.wall && profile.threads && profile.max_pause == 2.5);
     }
 
     #[test]

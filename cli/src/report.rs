@@ -8,20 +8,27 @@ use std::fmt::Write;
 /// The report's lines.
 pub fn report(profile: &Profile) -> String {
     let unresolved = profile.frames().iter().filter(|frame| is_unresolved(profile, frame)).count();
-    lines(&profile.receipt, profile.frames().len(), unresolved)
+    let mut text = lines(&profile.receipt, profile.frames().len(), unresolved);
+    if profile.frames().iter().any(|frame| matches!(frame.kind, Kind::Thread | Kind::Process)) {
+        let Receipt { came, went, .. } = profile.receipt;
+        let sampled = profile.threads().len();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "Threads: {sampled} sampled; {came} came and {went} went meanwhile.");
+    }
+    text
 }
 
-/// What a session did, for the process `pid`.
+/// What a session did.
 ///
 /// Threads that run no JavaScript are looked at to find that out; they have no part in the counts.
-pub fn receipt(outcome: &Outcome, pid: u32) -> Receipt {
+pub fn receipt(outcome: &Outcome) -> Receipt {
     let mut counts = Counts::default();
     let mut pauses = outcome.pauses;
     pauses.observed_ns = 0;
     let length_us = outcome.length_ns / 1000;
     for report in &outcome.threads {
         let part = report.counts;
-        if report.not_wanted || (report.thread.tid != pid && part.taken == 0) {
+        if report.not_wanted || (!report.is_first && part.taken == 0) {
             continue;
         }
         counts.wanted += part.wanted;
@@ -32,7 +39,7 @@ pub fn receipt(outcome: &Outcome, pid: u32) -> Receipt {
         let lived_us = report.until_us.unwrap_or(length_us).saturating_sub(report.from_us);
         pauses.observed_ns += lived_us.saturating_mul(1000);
     }
-    Receipt { counts, pauses, remarks: remarks(outcome) }
+    Receipt { counts, pauses, came: outcome.came, went: outcome.went, remarks: remarks(outcome) }
 }
 
 /// What a session lost, in sentences.
@@ -120,6 +127,8 @@ mod tests {
                 total_ns: 60_000_000,
                 observed_ns: 10_000_000_000,
             },
+            came: 0,
+            went: 0,
             remarks: vec!["12 names were cut at 1024 bytes\u{1b}[2J".into()],
         };
         let expected = "\

@@ -61,6 +61,9 @@ pub fn sample(
     if wanted.source {
         sampler.keep_sources();
     }
+    if wanted.threads {
+        sampler.split_by_thread();
+    }
     let debug_files = DebugFiles::of(&process);
     let narrator = Narrator::new(pid, wanted);
     let mut sampling = Sampling {
@@ -85,7 +88,7 @@ pub fn sample(
     meta.duration_us = outcome.length_ns / 1000;
     meta.node = node.unwrap_or_default();
     meta.ended = message::end(&outcome.end);
-    let receipt = report::receipt(&outcome, pid);
+    let receipt = report::receipt(&outcome);
     let mut symbols = Names::of(sampler.native_places(), sampler.maps().clone(), &objects, &debug_files);
     let profile = sampler.finish(meta, receipt, &mut symbols);
     Ok(Run { profile, end: outcome.end })
@@ -153,10 +156,11 @@ impl Visitor for Sampling<'_> {
             self.node = self.version.read();
             self.teller.tell(Word::Attached);
         }
-        let name = match &self.process {
-            _ if thread.tid == self.pid => "main".into(),
-            Some(process) => process.thread_name(thread.tid).unwrap_or_default(),
-            None => String::new(),
+        let name_of = |tid| self.process.as_ref().and_then(|process| process.thread_name(tid).ok());
+        // A thread that was given no name has its process'.
+        let name = match name_of(thread.tid) {
+            Some(name) if thread.tid != self.pid && name_of(self.pid).as_ref() != Some(&name) => name,
+            _ => String::new(),
         };
         let known = Thread { tid: thread.tid, name };
         self.sampler.thread(usize::from(thread.index), known, thread.tid == self.pid);

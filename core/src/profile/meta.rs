@@ -74,6 +74,10 @@ pub struct Receipt {
     pub counts: Counts,
     /// Stops.
     pub pauses: Pauses,
+    /// Threads that came while it was sampled.
+    pub came: u64,
+    /// Threads that ended meanwhile.
+    pub went: u64,
     /// Sentences about everything that is not as it should be, each with its number.
     pub remarks: Vec<String>,
 }

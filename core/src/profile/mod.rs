@@ -60,6 +60,22 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
         ThreadId((self.threads.len() - 1) as u16)
     }
 
+    /// What is known of the threads, each at its number.
+    pub fn threads_mut(&mut self) -> &mut [Thread] {
+        &mut self.threads
+    }
+
+    /// The node right below the root for a frame; the root itself where there is no room.
+    pub fn root_of(&mut self, raw: K) -> NodeId {
+        let child = self.frames.intern(raw).and_then(|frame| self.tree.child(NodeId::ROOT, FrameId(frame)));
+        child.unwrap_or(NodeId::ROOT)
+    }
+
+    /// The paths so far.
+    pub fn tree(&self) -> &CallTree {
+        &self.tree
+    }
+
     /// Adds one stack, root first.
     ///
     /// Where the frames or the tree are full, the path ends in the `elided` frame if that still
@@ -197,6 +213,40 @@ impl Profile {
         self.activity[activity as usize]
     }
 
+    /// Has each sample of a helper thread count as what its frames say. Such threads have no isolate whose
+    /// state would tell; their stacks stand below a root frame of the thread.
+    pub fn classify_helpers(&mut self, is_helper: impl Fn(ThreadId) -> bool) {
+        let helpers: Vec<u64> = (0u16..)
+            .zip(&self.threads)
+            .filter(|(number, _)| is_helper(ThreadId(*number)))
+            .map(|(_, thread)| thread.tid.into())
+            .collect();
+        // Parents come first: each node takes over what its parent found.
+        let mut found: Vec<Option<Activity>> = Vec::with_capacity(self.tree.len());
+        for node in self.tree.nodes() {
+            let frame = node.frame.map(|frame| self.frame(frame));
+            let above = found.get(node.parent.0 as usize).copied().flatten();
+            found.push(match frame.map(|frame| (frame.kind, frame.offset)) {
+                Some((Kind::Thread, tid)) => helpers.contains(&tid).then_some(Activity::Native),
+                Some((Kind::Gc, _)) => above.map(|_| Activity::Gc),
+                Some((Kind::Compiler, _)) if above == Some(Activity::Native) => Some(Activity::Compile),
+                _ => above,
+            });
+        }
+        let counts = &mut self.activity;
+        self.samples.classify(|sample| {
+            let found = found.get(sample.node.0 as usize).copied().flatten();
+            let Some(activity) = found.filter(|_| sample.activity == Activity::Native) else {
+                return sample.activity;
+            };
+            // Where the log was thinned out a sample stands for some that were others.
+            let moved = u64::from(sample.weight).min(counts[Activity::Native as usize]);
+            counts[Activity::Native as usize] -= moved;
+            counts[activity as usize] += moved;
+            activity
+        });
+    }
+
     /// All samples in the tree.
     pub fn total(&self) -> u64 {
         self.activity.iter().sum()
@@ -229,6 +279,29 @@ mod tests {
         assert_eq!((profile.total(), profile.activity(Activity::Gc)), (3, 1));
         let times: Vec<_> = profile.samples().iter().map(|sample| (sample.at_us, sample.node)).collect();
         assert_eq!(times, [(5, NodeId(2)), (9, NodeId(2)), (12, NodeId(1))]);
+    }
+
+    #[test]
+    fn a_helpers_samples_are_what_its_frames_say() {
+        let mut recorder = Recorder::new(u32::MAX);
+        let main = recorder.thread(Thread { tid: 10, name: "main".into() });
+        let helper = recorder.thread(Thread { tid: 11, name: "V8 worker".into() });
+        for (at, stack) in [[11u32, 1, 3], [11, 2, 3], [11, 3, 3]].into_iter().enumerate() {
+            recorder.record(at as u64, helper, Activity::Native, stack);
+        }
+        recorder.record(3, main, Activity::Native, [10, 1, 3]);
+        let mut profile =
+            recorder.finish(Strings::default(), Meta::default(), Receipt::default(), |raw, _| match raw {
+                1 => Frame::new(Kind::Gc),
+                2 => Frame::new(Kind::Compiler),
+                10 | 11 => Frame { offset: raw.into(), ..Frame::new(Kind::Thread) },
+                _ => Frame::new(Kind::Native),
+            });
+        profile.classify_helpers(|id| id == helper);
+        let activities: Vec<_> = profile.samples().iter().map(|sample| sample.activity).collect();
+        let expected = [Activity::Gc, Activity::Compile, Activity::Native, Activity::Native];
+        assert_eq!(activities, expected);
+        assert_eq!(expected.map(|activity| profile.activity(activity)), [1, 1, 2, 2]);
     }
 
     #[test]

@@ -52,6 +52,22 @@ struct Packed {
     origin: u16,
 }
 
+impl Packed {
+    fn sample(&self, weight: u32) -> Sample {
+        Sample {
+            at_us: self.at_us,
+            node: NodeId(self.node),
+            thread: ThreadId(self.origin & 0xfff),
+            activity: Activity::ALL[usize::from(self.origin >> 12).min(Activity::ALL.len() - 1)],
+            weight,
+        }
+    }
+
+    fn set_activity(&mut self, activity: Activity) {
+        self.origin = self.origin & 0xfff | (activity as u16) << 12;
+    }
+}
+
 /// Samples in the order of their taking. When it is full, every second one is dropped and the
 /// others count double, so that the whole run stays covered.
 #[derive(Clone, Debug)]
@@ -85,19 +101,22 @@ impl SampleLog {
             });
             self.stride = self.stride.saturating_mul(2);
         }
-        let origin = thread.0 & 0xfff | (activity as u16) << 12;
-        self.samples.push(Packed { at_us, node: node.0, origin });
+        let mut packed = Packed { at_us, node: node.0, origin: thread.0 & 0xfff };
+        packed.set_activity(activity);
+        self.samples.push(packed);
     }
 
     /// The samples kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Sample> + '_ {
-        self.samples.iter().map(|packed| Sample {
-            at_us: packed.at_us,
-            node: NodeId(packed.node),
-            thread: ThreadId(packed.origin & 0xfff),
-            activity: Activity::ALL[usize::from(packed.origin >> 12).min(Activity::ALL.len() - 1)],
-            weight: self.stride,
-        })
+        self.samples.iter().map(|packed| packed.sample(self.stride))
+    }
+
+    /// Gives each sample the activity that is told for it.
+    pub fn classify(&mut self, mut activity: impl FnMut(Sample) -> Activity) {
+        let stride = self.stride;
+        for packed in &mut self.samples {
+            packed.set_activity(activity(packed.sample(stride)));
+        }
     }
 
     /// One of how many samples is kept: 1 until the log was full.

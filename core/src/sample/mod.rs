@@ -18,6 +18,7 @@ pub mod places;
 pub mod raw;
 pub mod recall;
 pub mod resolve;
+pub mod roles;
 pub mod sampler;
 pub mod sites;
 pub mod sources;

@@ -1,7 +1,7 @@
 //! Frames as the sampling step finds them: small values that can be compared, resolved at the end.
 
 use crate::maps::FilePlace;
-use crate::profile::Kind;
+use crate::profile::{Kind, ThreadId};
 use crate::v8::builtins::BuiltinId;
 use crate::v8::layout::FrameType;
 
@@ -67,4 +67,6 @@ pub enum RawFrame {
     Unread,
     /// Frames cut by a bound.
     Elided,
+    /// Root of a thread's stacks.
+    Thread(ThreadId),
 }

@@ -3,6 +3,7 @@
 use super::functions::Functions;
 use super::lines::Lines;
 use super::raw::{FunctionId, Position, RawFrame, ScriptId};
+use super::roles::ThreadRole;
 use super::sampler::Sampler;
 use crate::maps::FilePlace;
 use crate::profile::{Frame, Kind, Meta, Profile, Receipt, Text};
@@ -41,6 +42,9 @@ impl Sampler<'_> {
     /// Ends the run.
     pub fn finish(mut self, meta: Meta, mut receipt: Receipt, symbols: &mut dyn Symbols) -> Profile {
         self.remark(&mut receipt);
+        self.name_threads(symbols);
+        let roles = core::mem::take(&mut self.roles);
+        let threads = self.recorder.threads_mut().to_vec();
         let lines = line_columns(&self.functions, &self.lines, self.recorder.raw_frames());
         let strings = core::mem::take(&mut self.functions.strings);
         let sources = core::mem::take(&mut self.sources);
@@ -102,9 +106,16 @@ impl Sampler<'_> {
                     Frame { file, ..Frame::new(Kind::JavaScript) }
                 }
                 RawFrame::Elided => Frame::ELIDED,
+                RawFrame::Thread(id) => {
+                    let thread = threads.get(usize::from(id.0));
+                    let name = thread.and_then(|thread| strings.intern(&thread.name).ok());
+                    let offset = thread.map_or(0, |thread| thread.tid.into());
+                    Frame { name: name.unwrap_or(Text::EMPTY), offset, ..Frame::new(Kind::Thread) }
+                }
             }
         });
         profile.sources = sources;
+        profile.classify_helpers(|id| roles.get(usize::from(id.0)) == Some(&ThreadRole::Helper));
         profile
     }
 

@@ -10,6 +10,7 @@ use super::natives::Natives;
 use super::places::Places;
 use super::raw::{FunctionId, RawFrame};
 use super::recall::{Mark, Recall};
+use super::roles::ThreadRole;
 use super::sources;
 use super::walk::{Walk, Walked};
 use crate::arch::{Arch, Registers};
@@ -43,11 +44,14 @@ const BUILTINS_HEAD: usize = 64;
 const STOPS_WITHOUT_JAVASCRIPT: u32 = 32;
 
 /// What is known of a thread.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct ThreadState {
     id: Option<ThreadId>,
     /// What it is, until its first sample.
     unseen: Option<Thread>,
+    /// Where its stacks begin in the call tree, once it has an id.
+    base: NodeId,
+    is_first: bool,
     /// Its isolate, as the root register has it; 0: not known.
     root: u64,
     /// Bytes of stack that the last walks needed.
@@ -62,6 +66,29 @@ struct ThreadState {
 }
 
 impl ThreadState {
+    fn new(unseen: Option<Thread>, is_first: bool) -> Self {
+        ThreadState {
+            id: None,
+            unseen,
+            base: NodeId::ROOT,
+            is_first,
+            root: 0,
+            stack_bytes: 0,
+            is_javascript: is_first,
+            without_javascript: 0,
+            stack_end: 0,
+            slept: None,
+        }
+    }
+
+    fn role(&self) -> ThreadRole {
+        match self.is_javascript {
+            _ if self.is_first => ThreadRole::Main,
+            true => ThreadRole::Worker,
+            false => ThreadRole::Helper,
+        }
+    }
+
     fn not_javascript(&mut self) -> Outcome {
         self.without_javascript += 1;
         match self.without_javascript {
@@ -119,6 +146,9 @@ pub struct Sampler<'a> {
     pub(super) losses: Losses,
     pub(super) recorder: Recorder<RawFrame>,
     threads: Vec<ThreadState>,
+    /// What each thread with samples is, by its number in the profile.
+    pub(super) roles: Vec<ThreadRole>,
+    by_thread: bool,
     stack: Vec<u8>,
     found: Vec<Found>,
     frames: Vec<RawFrame>,
@@ -158,7 +188,9 @@ impl<'a> Sampler<'a> {
             sources: Sources::default(),
             losses: Losses::default(),
             recorder: Recorder::new(RawFrame::Elided),
-            threads: vec![ThreadState::default(); THREADS],
+            threads: vec![ThreadState::new(None, false); THREADS],
+            roles: Vec::new(),
+            by_thread: false,
             stack: vec![0; STACK_BYTES + ISOLATE_BYTES],
             found: Vec::with_capacity(STACK_FRAMES + 2),
             frames: Vec::with_capacity(STACK_FRAMES),
@@ -182,12 +214,17 @@ impl<'a> Sampler<'a> {
         self.sources = Sources::with_room();
     }
 
+    /// From now on all threads are sampled, whatever they run, and each has a root frame of its own.
+    pub fn split_by_thread(&mut self) {
+        self.by_thread = true;
+    }
+
     /// Makes a thread known, by its number in the session. The process' first thread is sampled
     /// whatever it runs, the others once they have run JavaScript.
     pub fn thread(&mut self, index: usize, thread: Thread, is_first: bool) {
         self.recall.forget(index);
         if let Some(state) = self.threads.get_mut(index) {
-            *state = ThreadState { unseen: Some(thread), is_javascript: is_first, ..ThreadState::default() };
+            *state = ThreadState::new(Some(thread), is_first);
         }
     }
 
@@ -235,7 +272,7 @@ impl<'a> Sampler<'a> {
         let Some(state) = self.threads.get_mut(index) else { return Outcome::Lost };
         if state.root == 0 {
             match self.image.isolate.root(registers.tls, self.bias, memory) {
-                Some(0) if !state.is_javascript => return state.not_javascript(),
+                Some(0) if !state.is_javascript && !self.by_thread => return state.not_javascript(),
                 Some(root) => state.root = root,
                 None => {}
             }
@@ -291,10 +328,10 @@ impl<'a> Sampler<'a> {
             state.root = root;
         }
         if !state.is_javascript {
-            if !self.walked.has_javascript {
+            if !self.walked.has_javascript && !self.by_thread {
                 return state.not_javascript();
             }
-            state.is_javascript = true;
+            state.is_javascript = self.walked.has_javascript;
         }
         let losses = self.losses;
         Identify {
@@ -449,14 +486,22 @@ impl<'a> Sampler<'a> {
         self.losses.stale += stale;
         let state = self.threads.get_mut(index)?;
         if let Some(unseen) = state.unseen.take() {
-            state.id = Some(self.recorder.thread(unseen));
+            let id = self.recorder.thread(unseen);
+            state.id = Some(id);
+            if self.by_thread {
+                state.base = self.recorder.root_of(RawFrame::Thread(id));
+            }
         }
         if stale > 0 {
             self.recall.forget(index);
             (recalled, self.fresh, self.is_clean) = (None, self.frames.len(), false);
         }
         let leaf = state.id.map(|id| {
-            let outer = recalled.and_then(|mark| self.recall.node(index, mark)).unwrap_or(NodeId::ROOT);
+            match self.roles.get_mut(usize::from(id.0)) {
+                Some(role) => *role = state.role(),
+                None => self.roles.push(state.role()),
+            }
+            let outer = recalled.and_then(|mark| self.recall.node(index, mark)).unwrap_or(state.base);
             let fresh = &self.frames[..self.fresh];
             let nodes = &mut self.nodes;
             nodes.clear();

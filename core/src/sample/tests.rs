@@ -144,6 +144,38 @@ fn a_stack_is_named_from_the_heap_and_counted() {
     assert_eq!(stacks(&profile), [("root:1 > middle:4 > leaf:8".to_string(), 10)]);
 }
 
+#[test]
+fn threads_apart_have_roots_with_their_names() {
+    let (heap, registers) = target();
+    let file = executable();
+    let mut sampler = sampler(&file);
+    sampler.split_by_thread();
+    for (index, name) in [(0, ""), (1, ""), (2, "indexer"), (3, "")] {
+        sampler.thread(index, Thread { tid: 100 + index as u32, name: name.into() }, index == 0);
+    }
+    let mut elsewhere = registers;
+    elsewhere.pc = CODE + 0x100;
+    elsewhere.general[x86_64::RSP] = STACK + 0x800;
+    elsewhere.general[x86_64::RBP] = 0;
+    for (index, registers) in [(0, &registers), (3, &registers), (2, &registers), (1, &elsewhere)] {
+        for at in 0..3 {
+            assert_eq!(sampler.held(index, registers, &heap.memory), Outcome::Sampled);
+            sampler.released(index, at, &heap.memory);
+        }
+    }
+    let profile = sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+    let names: Vec<_> = profile.threads().iter().map(|thread| thread.name.as_str()).collect();
+    assert_eq!(names, ["main", "worker 2", "indexer", "helper"]);
+    let tree = profile.tree();
+    let tops = tree.nodes().skip(1).filter(|node| node.parent == crate::profile::NodeId::ROOT);
+    let roots: Vec<_> = tops
+        .filter_map(|node| node.frame.map(|frame| profile.frame(frame)))
+        .map(|frame| (frame.kind, profile.text(frame.name), frame.offset))
+        .collect();
+    let root = |name, tid| (Kind::Thread, name, tid);
+    assert_eq!(roots, [root("main", 100), root("worker 2", 103), root("indexer", 102), root("helper", 101)]);
+}
+
 /// Stacks of twenty stops, in the middle of which another function has come to where that of the frame at
 /// `fp` was; and what the report remarks.
 fn replaced(fp: u64) -> (Vec<(String, u64)>, Vec<String>) {

@@ -1,7 +1,7 @@
 //! Which processes and threads there are: found, followed, ended.
 
 use super::engine::Hand;
-use super::state::Control;
+use super::state::{COUNTING_NS, Control};
 use super::table::{State, Thread};
 use super::{Flow, ProcessEnd, Visitor};
 use crate::attach::{self, Refusal};
@@ -74,11 +74,8 @@ impl Hand<'_> {
         if target.ended.is_some() {
             return;
         }
-        let links = target.tasks.as_ref().and_then(|tasks| rustix::fs::fstat(tasks).ok());
-        let links = links.map_or(0, |stat| u128::from(stat.st_nlink));
         target.looks += 1;
-        let rescan = links != target.links || target.looks.is_multiple_of(RESCAN);
-        target.links = links;
+        let rescan = target.has_other_threads() || target.looks.is_multiple_of(RESCAN);
         // A read from the memory of a program that is gone gives nothing, where one from a bad address
         // of a living one is an error.
         let program = target.program.as_ref();
@@ -115,10 +112,12 @@ impl Hand<'_> {
                         continue;
                     }
                 };
-                let Some(key) = session.table.add(number, *tid, gauge, now_us) else {
+                let is_first = *tid == target.process.pid();
+                let Some(key) = session.table.add(number, *tid, is_first, gauge, now_us) else {
                     session.table.untracked += 1;
                     continue;
                 };
+                session.came += u64::from(target.listed);
                 let wanted = visitor.started(key);
                 let wall = session.options.wall;
                 if let Some(thread) = session.table.find(*tid) {
@@ -134,6 +133,21 @@ impl Hand<'_> {
             });
         }
         self.session.tids = tids;
+        self.session.targets[usize::from(number)].listed = true;
+    }
+
+    /// Looks for threads that have come or gone, if it is time to.
+    pub fn count_threads(&mut self, visitor: &mut dyn Visitor, now_ns: u64) {
+        if now_ns < self.session.counted_ns + COUNTING_NS {
+            return;
+        }
+        self.session.counted_ns = now_ns;
+        for number in 0..self.session.targets.len() as u16 {
+            let target = &mut self.session.targets[usize::from(number)];
+            if target.ended.is_none() && target.has_other_threads() {
+                self.rescan(number, visitor);
+            }
+        }
     }
 
     /// A process has ended, for this session at least.

@@ -153,6 +153,7 @@ impl Hand<'_> {
             if !std::mem::take(&mut self.waited) {
                 self.serve(visitor, now);
             }
+            self.count_threads(visitor, now);
             self.tick(visitor);
         } else {
             let until =

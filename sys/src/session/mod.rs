@@ -54,7 +54,7 @@ pub struct ThreadKey {
     /// Number of its process: 0 for the one the session began with, then as
     /// [`Control::add`] gave them.
     pub process: u16,
-    /// Number of the thread in this session, never given twice. Below
+    /// Number of the thread among those alive; another one gets it after its end. Below
     /// [`THREADS`](flame_core::limits::THREADS).
     pub index: u16,
     /// Its id.
@@ -171,6 +171,8 @@ pub enum End {
 pub struct ThreadReport {
     /// Which one.
     pub thread: ThreadKey,
+    /// It is its process' first.
+    pub is_first: bool,
     /// When it was found, in microseconds since the session's start.
     pub from_us: u64,
     /// When it was seen to have ended.
@@ -207,7 +209,12 @@ pub struct Outcome {
     pub untracked: u64,
     /// Threads that could not be traced.
     pub refused: u64,
-    /// Every thread that was found, by index.
+    /// Threads that were found after their process was.
+    pub came: u64,
+    /// Threads that ended in the session.
+    pub went: u64,
+    /// Every thread that was found; the last one stands for all the rest if there were too many. Those that
+    /// ended without a tick to count are left out where others need their place.
     pub threads: Vec<ThreadReport>,
 }
 

@@ -17,6 +17,9 @@ const PROCESSES: usize = 1024;
 /// Between looks at what changes slowly.
 pub(super) const HOUSEKEEPING_NS: u64 = 100_000_000;
 
+/// Between looks at whether threads have come or gone: one question for each process.
+pub(super) const COUNTING_NS: u64 = 10_000_000;
+
 /// A process of the session.
 pub(super) struct Target {
     pub process: Process,
@@ -29,12 +32,23 @@ pub(super) struct Target {
     pub tasks: Option<OwnedFd>,
     pub links: u128,
     pub looks: u32,
+    /// Its threads were listed once.
+    pub listed: bool,
     pub cpu_ns: u64,
     /// None of its threads ran at the last tick.
     pub idle: bool,
     /// None of its threads has run since the last tick.
     pub still: bool,
     pub ended: Option<ProcessEnd>,
+}
+
+impl Target {
+    /// The number of its threads is not what it was at the last question.
+    pub fn has_other_threads(&mut self) -> bool {
+        let links = self.tasks.as_ref().and_then(|tasks| rustix::fs::fstat(tasks).ok());
+        let links = links.map_or(0, |stat| u128::from(stat.st_nlink));
+        std::mem::replace(&mut self.links, links) != links
+    }
 }
 
 /// What outlives a suspension.
@@ -50,6 +64,10 @@ pub(super) struct Session {
     pub rounds: Histogram,
     pub throttled: u64,
     pub refused: u64,
+    /// Threads found later than their process.
+    pub came: u64,
+    /// When the threads were last counted.
+    pub counted_ns: u64,
     pub tids: Vec<u32>,
     /// Ticks so far.
     pub ticks: usize,
@@ -71,6 +89,8 @@ impl Session {
             rounds: Histogram::default(),
             throttled: 0,
             refused: 0,
+            came: 0,
+            counted_ns: now,
             tids: Vec::new(),
             ticks: 0,
         }
@@ -93,6 +113,7 @@ impl Session {
             tasks: process.file("task").ok(),
             links: 0,
             looks: 0,
+            listed: false,
             cpu_ns: 0,
             idle: false,
             still: false,
@@ -138,6 +159,8 @@ impl Session {
             late_reads: self.targets.iter().map(|target| target.memory.late()).sum(),
             untracked: self.table.untracked,
             refused: self.refused,
+            came: self.came,
+            went: self.table.went,
             threads,
         }
     }

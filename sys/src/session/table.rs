@@ -28,6 +28,8 @@ pub(super) enum State {
 pub(super) struct Thread {
     pub key: ThreadKey,
     pub slot: usize,
+    /// Number of its report.
+    report: usize,
     pub state: State,
     /// `None` once it has ended or is not wanted.
     pub gauge: Option<Gauge>,
@@ -82,35 +84,50 @@ pub(super) struct Table {
     pub threads: Vec<Thread>,
     by_tid: HashMap<u32, usize>,
     free: Vec<usize>,
-    /// By the key's index.
-    ended: Vec<ThreadReport>,
+    reports: Vec<ThreadReport>,
+    /// Reports of threads that ended without a tick to count.
+    blank: Vec<usize>,
     /// Ticks that threads which are gone waited for a CPU.
     starved: u64,
     pub untracked: u64,
+    pub went: u64,
 }
 
 impl Table {
     /// Adds a thread that is not there yet; `None` if there are too many at once.
-    pub fn add(&mut self, process: u16, tid: u32, gauge: Gauge, now_us: u64) -> Option<ThreadKey> {
+    pub fn add(
+        &mut self,
+        process: u16,
+        tid: u32,
+        is_first: bool,
+        gauge: Gauge,
+        now_us: u64,
+    ) -> Option<ThreadKey> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.threads.len() < THREADS => self.threads.len(),
             None => return None,
         };
-        let index = self.ended.len().min(THREADS - 1) as u16;
-        let key = ThreadKey { process, index, tid };
-        if usize::from(index) == self.ended.len() {
-            self.ended.push(ThreadReport {
-                thread: key,
-                from_us: now_us,
-                until_us: None,
-                not_wanted: false,
-                counts: Counts::default(),
-            });
+        let key = ThreadKey { process, index: slot as u16, tid };
+        let fresh = ThreadReport {
+            thread: key,
+            is_first,
+            from_us: now_us,
+            until_us: None,
+            not_wanted: false,
+            counts: Counts::default(),
+        };
+        let report = self.blank.pop().unwrap_or(self.reports.len()).min(THREADS - 1);
+        match self.reports.get_mut(report) {
+            None => self.reports.push(fresh),
+            Some(blank) if blank.counts == Counts::default() => *blank = fresh,
+            // Shared by all the rest.
+            Some(_) => {}
         }
         let thread = Thread {
             key,
             slot,
+            report,
             state: State::Loose,
             gauge: Some(gauge),
             counted: false,
@@ -155,10 +172,14 @@ impl Table {
         thread.state = State::Ended;
         thread.gauge = None;
         self.starved += thread.starved;
-        if let Some(report) = self.ended.get_mut(usize::from(thread.key.index)) {
+        self.went += 1;
+        if let Some(report) = self.reports.get_mut(thread.report) {
             report.until_us = Some(now_us);
             report.not_wanted = not_wanted;
             add(&mut report.counts, &thread.counts);
+            if report.counts == Counts::default() && thread.report < THREADS - 1 {
+                self.blank.push(thread.report);
+            }
         }
         self.by_tid.remove(&thread.key.tid);
         self.free.push(slot);
@@ -166,9 +187,9 @@ impl Table {
 
     /// What became of each thread. Of the last one, if there were too many, of all the rest together.
     pub fn reports(&self) -> Vec<ThreadReport> {
-        let mut reports = self.ended.clone();
+        let mut reports = self.reports.clone();
         for thread in self.threads.iter().filter(|thread| thread.state != State::Ended) {
-            let Some(report) = reports.get_mut(usize::from(thread.key.index)) else { continue };
+            let Some(report) = reports.get_mut(thread.report) else { continue };
             report.until_us = None;
             report.not_wanted = thread.state == State::Dismissed;
             add(&mut report.counts, &thread.counts);
@@ -238,7 +259,7 @@ mod tests {
     fn a_thread_that_got_no_cpu_was_idle_and_one_that_stayed_in_the_kernel_is_lost() {
         let process = crate::process::Process::open(std::process::id()).unwrap();
         let mut table = Table::default();
-        table.add(0, 7, Gauge::open(&process, process.pid()).unwrap(), 0).unwrap();
+        table.add(0, 7, true, Gauge::open(&process, process.pid()).unwrap(), 0).unwrap();
         let thread = table.find(7).unwrap();
         thread.miss(2, || Some(5_000));
         thread.miss(3, || unreachable!());
@@ -255,8 +276,8 @@ mod tests {
         let mut table = Table::default();
         for tid in 1..=THREADS as u32 + 10 {
             let gauge = Gauge::open(&process, process.pid()).unwrap();
-            let key = table.add(0, tid, gauge, u64::from(tid)).unwrap();
-            assert_eq!(usize::from(key.index), (tid as usize - 1).min(THREADS - 1));
+            let key = table.add(0, tid, false, gauge, u64::from(tid)).unwrap();
+            assert_eq!(key.index, 0);
             let thread = table.find(tid).unwrap();
             thread.counts.wanted = 1;
             let slot = thread.slot;
@@ -268,6 +289,18 @@ mod tests {
         assert_eq!(reports.len(), THREADS);
         assert_eq!(reports.iter().map(|report| report.counts.wanted).sum::<u64>(), THREADS as u64 + 10);
         assert_eq!(reports[THREADS - 1].counts.wanted, 11);
+    }
+
+    #[test]
+    fn threads_that_never_ran_leave_their_place_to_others() {
+        let process = crate::process::Process::open(std::process::id()).unwrap();
+        let mut table = Table::default();
+        for tid in 1..=100 {
+            let gauge = Gauge::open(&process, process.pid()).unwrap();
+            table.add(0, tid, false, gauge, 0).unwrap();
+            table.end(0, 0);
+        }
+        assert_eq!((table.reports().len(), table.went), (1, 100));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Starts the processes of a test and looks at them.
 
+pub use crate::counter;
 use flame_sys::process::Process;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
@@ -10,20 +11,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-
-/// Numbers of the target's counters.
-pub mod counter {
-    pub const READY: usize = 0;
-    pub const PROGRESS: usize = 1;
-    pub const USR2: usize = 2;
-    pub const QUEUED: usize = 3;
-    pub const QUEUED_SUM: usize = 4;
-    pub const ALARMS: usize = 5;
-    pub const DONE: usize = 6;
-    pub const BROKEN_OFF: usize = 7;
-    pub const ADDRESS: usize = 8;
-    pub const STOP: usize = 9;
-}
 
 /// How often tests of chance repeat: `FLAME_ROUNDS`, or few enough for every run.
 pub fn rounds(default: u32) -> u32 {

@@ -3,26 +3,14 @@
 //! What a role counts goes to a page shared with the test, in the file that `COUNTERS` names.
 
 mod calls;
+#[path = "../counter.rs"]
+mod counter;
 mod tracer;
 
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-
-/// Numbers of the counters.
-mod counter {
-    pub const READY: usize = 0;
-    pub const PROGRESS: usize = 1;
-    pub const USR2: usize = 2;
-    pub const QUEUED: usize = 3;
-    pub const QUEUED_SUM: usize = 4;
-    pub const ALARMS: usize = 5;
-    pub const DONE: usize = 6;
-    pub const BROKEN_OFF: usize = 7;
-    pub const ADDRESS: usize = 8;
-    pub const STOP: usize = 9;
-}
 
 fn counters() -> &'static [AtomicU64; 64] {
     static COUNTERS: OnceLock<&'static [AtomicU64; 64]> = OnceLock::new();
