@@ -42,6 +42,13 @@ const STARTS: [(&str, &str); 10] = [
     ("worker", "libuv worker"),
 ];
 
+/// At the start of a worker's thread, which runs native code for some time before its first JavaScript. The
+/// function in it has no name that is the same in all versions.
+const WORKER_START: &str = "node::worker::Worker::StartThread";
+
+/// In the place of a name: a worker is numbered.
+const WORKER: &str = "";
+
 /// Names that say no more than that it is a thread of Node.
 const PLAIN: [&str; 3] = ["node", "WorkerThread", "[worker]"];
 
@@ -50,7 +57,13 @@ impl Sampler<'_> {
     pub(super) fn name_threads(&mut self, symbols: &mut dyn Symbols) {
         let starts = self.starts(symbols);
         let roles = &self.roles;
-        let role_of = |number: usize| roles.get(number).copied().unwrap_or(ThreadRole::Helper);
+        let start_of = |number: usize| {
+            starts.iter().find(|start| usize::from(start.0.0) == number).map_or("helper", |start| start.1)
+        };
+        let role_of = |number: usize| match roles.get(number).copied().unwrap_or(ThreadRole::Helper) {
+            ThreadRole::Helper if start_of(number) == WORKER => ThreadRole::Worker,
+            role => role,
+        };
         let threads = self.recorder.threads_mut();
         let mut by_tid: Vec<(u32, usize)> =
             (0..).zip(&*threads).map(|(number, known)| (known.tid, number)).collect();
@@ -66,11 +79,7 @@ impl Sampler<'_> {
             thread.name = match role {
                 ThreadRole::Main => "main".into(),
                 ThreadRole::Worker => format!("worker {workers}"),
-                ThreadRole::Helper => starts
-                    .iter()
-                    .find(|start| usize::from(start.0.0) == number)
-                    .map_or("helper", |start| start.1)
-                    .into(),
+                ThreadRole::Helper => start_of(number).into(),
             };
         }
     }
@@ -104,6 +113,9 @@ impl Sampler<'_> {
 
 fn start(name: &str) -> Option<&'static str> {
     let is = |end: &str| if end.starts_with("::") { name.ends_with(end) } else { name == end };
+    if name.starts_with(WORKER_START) {
+        return Some(WORKER);
+    }
     STARTS.iter().find(|(end, _)| is(end)).map(|known| known.1)
 }
 
@@ -115,6 +127,10 @@ mod tests {
     fn helpers_are_told_by_the_functions_at_their_start() {
         assert_eq!(start("node::(anonymous namespace)::PlatformWorkerThread"), Some("V8 worker"));
         assert_eq!(start("worker"), Some("libuv worker"));
+        assert_eq!(
+            start("node::worker::Worker::StartThread(v8::Value const&)::{lambda(void*)#1}::_FUN"),
+            Some(WORKER)
+        );
         assert_eq!(start("my::worker"), None);
         assert_eq!(start(""), None);
     }
