@@ -20,6 +20,9 @@ pub struct Registers {
     pub tls: u64,
     /// The system call that the thread is in, or -1 (x86-64 `orig_rax`).
     pub syscall: i64,
+    /// Bits of a return address that may be a signature (arm64, `NT_ARM_PAC_MASK`), else 0. Addresses in
+    /// user space do not use them.
+    pub return_mask: u64,
 }
 
 /// A processor that node-flame can read.
@@ -70,7 +73,7 @@ impl Arch {
     pub fn frame_sizes(self, code: &[u8], saved: u64) -> FrameSizes {
         match self {
             Arch::X86_64 => x86_64::prologue::frame_sizes(code, saved),
-            Arch::Aarch64 => aarch64::frame_sizes(code),
+            Arch::Aarch64 => aarch64::prologue::frame_sizes(code),
         }
     }
 
@@ -80,6 +83,81 @@ impl Arch {
         match self {
             Arch::X86_64 => x86_64::RCX,
             Arch::Aarch64 => aarch64::X4,
+        }
+    }
+
+    /// DWARF number of the register in which a call leaves the return address; `None`: on the stack.
+    pub const fn link_register(self) -> Option<usize> {
+        match self {
+            Arch::X86_64 => None,
+            Arch::Aarch64 => Some(aarch64::X30),
+        }
+    }
+
+    /// DWARF number of the register from which V8's code addresses its isolate.
+    pub const fn root_register(self) -> usize {
+        match self {
+            Arch::X86_64 => x86_64::R13,
+            Arch::Aarch64 => aarch64::X26,
+        }
+    }
+
+    /// How far into the isolate the root register points (`kRootRegisterBias` in
+    /// `src/codegen/ARCH/macro-assembler-ARCH.h`).
+    pub const fn root_bias(self) -> u64 {
+        match self {
+            Arch::X86_64 => 0x80,
+            Arch::Aarch64 => 0x100,
+        }
+    }
+
+    /// DWARF number of the register that holds the function when JavaScript calls it.
+    pub const fn callee_register(self) -> usize {
+        match self {
+            Arch::X86_64 => x86_64::RDI,
+            Arch::Aarch64 => aarch64::X1,
+        }
+    }
+
+    /// The frame by which C++ enters JavaScript.
+    pub const fn entry_frame(self) -> &'static EntryFrame {
+        match self {
+            Arch::X86_64 => &x86_64::entry::FRAME,
+            Arch::Aarch64 => &aarch64::entry::FRAME,
+        }
+    }
+
+    /// Places of `c_entry_fp` and `js_entry_sp` from the root register's value, by the machine code of V8's
+    /// `JSEntry`.
+    pub fn isolate_fields(self, entry: &[u8]) -> [Option<i32>; 2] {
+        match self {
+            Arch::X86_64 => x86_64::entry::fields(entry),
+            Arch::Aarch64 => aarch64::entry::fields(entry),
+        }
+    }
+
+    /// Where in its frame's life a compiled function is at `offset` of its code. `first` holds the first
+    /// bytes of the code, `around` those around `offset`, from `around_at` on.
+    pub fn edge(self, first: &[u8], around: &[u8], around_at: usize, offset: usize) -> Edge {
+        match self {
+            Arch::X86_64 => x86_64::edges::edge(first, around, around_at, offset),
+            Arch::Aarch64 => aarch64::edges::edge(first, around, around_at, offset),
+        }
+    }
+
+    /// Bytes between two places at which an instruction may start.
+    pub const fn instruction_step(self) -> usize {
+        match self {
+            Arch::X86_64 => 1,
+            Arch::Aarch64 => 4,
+        }
+    }
+
+    /// The offset that a jump at an offset of code leads to, if one stands there.
+    pub fn jump(self, code: &[u8], at: usize) -> Option<i64> {
+        match self {
+            Arch::X86_64 => x86_64::jumps::jump(code, at),
+            Arch::Aarch64 => aarch64::jumps::jump(code, at),
         }
     }
 
@@ -132,6 +210,17 @@ impl FrameSizes {
     pub fn as_slice(&self) -> &[u64] {
         &self.sizes
     }
+}
+
+/// The frame by which C++ enters JavaScript: V8's `JSEntry`.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryFrame {
+    /// Where the frame pointer of the exit frame before it is kept, from the frame pointer.
+    pub previous_exit: i64,
+    /// Where C++'s registers are kept, from the frame pointer, and their DWARF numbers.
+    pub saved: &'static [(i64, usize)],
+    /// Distance of C++'s stack pointer from the frame pointer.
+    pub end: u64,
 }
 
 /// Where in its frame's life a compiled function is.

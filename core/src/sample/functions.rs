@@ -477,6 +477,10 @@ impl Functions {
         let script = script.map(|script| self.of_script(heap, info.script, script)).transpose()?;
         self.buffer.clear();
         let start = heap.function_name(info, &mut self.buffer)?;
+        if self.buffer.is_empty() {
+            // Is there none, or do reads fail by now, as they do late in a stop?
+            heap.type_of_map(info.map)?;
+        }
         let function = Function {
             name: self.strings.intern(&self.buffer).unwrap_or(Text::EMPTY),
             start: Position::new(start.position.filter(|_| script.is_some())),

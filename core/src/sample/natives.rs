@@ -63,6 +63,11 @@ impl<'a> Natives<'a> {
         self.unwinder.clear();
     }
 
+    /// Bits of return addresses that may be a signature ([`Unwinder::return_mask`]).
+    pub fn set_return_mask(&mut self, mask: u64) {
+        self.unwinder.return_mask = mask;
+    }
+
     /// Whether a place is in `_start`, the outermost code of a process, of which old builds have no
     /// unwind information.
     pub fn is_start(&self, place: FilePlace) -> bool {

@@ -140,7 +140,7 @@ impl Places {
         let length = (known.code.size as usize).min(self.bytecodes.len());
         let code = &mut self.bytecodes[..length];
         heap.memory.read(known.code.start, code)?;
-        let deopt = sites::before(code, offset, &points, exits).ok_or(Decode::Bound)?;
+        let deopt = sites::before(self.arch, code, offset, &points, exits).ok_or(Decode::Bound)?;
         self.translated(heap, functions, known, own, deopt)
     }
 

@@ -4,6 +4,7 @@
 
 use super::codes::KnownCode;
 use super::raw::{FunctionId, Position};
+use crate::arch::Arch;
 use crate::limits::{PLACE_FRAMES, PLACES, POSITION_TABLE_BYTES};
 use crate::memory::Memory;
 use crate::profile::pool::hash;
@@ -42,6 +43,7 @@ struct Known {
 
 /// Places that were looked up before.
 pub struct Places {
+    pub(super) arch: Arch,
     known: Vec<Option<Known>>,
     pub(super) frames: Vec<(FunctionId, Position)>,
     pub(super) table: Vec<u8>,
@@ -52,9 +54,11 @@ pub struct Places {
     lazy: u64,
 }
 
-impl Default for Places {
-    fn default() -> Self {
+impl Places {
+    /// An empty table for machine code of this processor.
+    pub fn new(arch: Arch) -> Self {
         Places {
+            arch,
             known: vec![None; PLACES],
             frames: Vec::with_capacity(PLACE_FRAMES),
             table: vec![0; POSITION_TABLE_BYTES],
@@ -63,9 +67,7 @@ impl Default for Places {
             lazy: 0,
         }
     }
-}
 
-impl Places {
     /// The position at an offset in the bytecode of an interpreted function.
     pub fn in_bytecode<M: Memory>(
         &mut self,

@@ -182,7 +182,7 @@ impl<'a> Sampler<'a> {
             natives: Natives::default(),
             functions: Functions::default(),
             codes: Codes::default(),
-            places: Places::default(),
+            places: Places::new(elf.machine()),
             live: Live::default(),
             lines: Lines::default(),
             sources: Sources::default(),
@@ -278,6 +278,7 @@ impl<'a> Sampler<'a> {
             }
         }
         let root = state.root;
+        self.natives.set_return_mask(registers.return_mask);
         let sp = registers.sp(self.arch);
         let Some((mut got, isolate)) = self.copy(index, sp, root, memory) else { return Outcome::Lost };
         let heap = Heap { memory, layout: &self.image.layout };

@@ -1,7 +1,7 @@
 //! Places in optimized code of which V8 knows what it would go on in, as it must where it may leave the
 //! code: calls, checks that jump to an exit, and jumps to deferred code that calls.
 
-use crate::arch::x86_64::jumps;
+use crate::arch::Arch;
 use crate::v8::deopt::Exits;
 use crate::v8::safepoint::Safepoints;
 
@@ -18,7 +18,7 @@ const DEFERRED: usize = 256;
 const COMES_BACK: i64 = 64;
 
 /// The deoptimization of the last site at or before an offset in code.
-pub fn before(code: &[u8], offset: u32, points: &Safepoints<'_>, exits: Exits) -> Option<u32> {
+pub fn before(arch: Arch, code: &[u8], offset: u32, points: &Safepoints<'_>, exits: Exits) -> Option<u32> {
     let mut call = None;
     points.find(|point| {
         if point.pc <= offset
@@ -30,10 +30,10 @@ pub fn before(code: &[u8], offset: u32, points: &Safepoints<'_>, exits: Exits) -
     });
     let from = (offset as usize).saturating_sub(WITHIN);
     let end = (offset as usize).saturating_add(INSTRUCTION).min(code.len());
-    let check = jumps::backwards(code.get(from..end).unwrap_or(&[])).find_map(|(at, target)| {
-        let at = u32::try_from(from + at).ok().filter(|at| *at <= offset)?;
-        let target = target.checked_add(from as i64)?;
-        let deopt = exits.eager_at(target).or_else(|| deferred(code, at, target, points))?;
+    let check = (from..end).step_by(arch.instruction_step()).rev().find_map(|at| {
+        let target = arch.jump(code.get(..end)?, at)?;
+        let at = u32::try_from(at).ok().filter(|at| *at <= offset)?;
+        let deopt = exits.eager_at(target).or_else(|| deferred(arch, code, at, target, points))?;
         Some((at, deopt))
     });
     call.into_iter().chain(check).max_by_key(|site| site.0).map(|site| site.1)
@@ -41,12 +41,15 @@ pub fn before(code: &[u8], offset: u32, points: &Safepoints<'_>, exits: Exits) -
 
 /// The deoptimization of the call in the deferred code that a jump at an offset leads to: a block that
 /// comes back to where it was left.
-fn deferred(code: &[u8], at: u32, target: i64, points: &Safepoints<'_>) -> Option<u32> {
+fn deferred(arch: Arch, code: &[u8], at: u32, target: i64, points: &Safepoints<'_>) -> Option<u32> {
     let start = usize::try_from(target).ok().filter(|start| *start > at as usize)?;
     let block = code.get(start..code.len().min(start.saturating_add(DEFERRED)))?;
-    let back = jumps::forwards(block)
-        .find(|(_, to)| (1..=COMES_BACK).contains(&(to.saturating_add(target) - i64::from(at))))?;
-    let block = start..=start + back.0;
+    let comes_back = |jump: &usize| {
+        let to = arch.jump(block, *jump).map(|to| to.saturating_add(target) - i64::from(at));
+        to.is_some_and(|to| (1..=COMES_BACK).contains(&to))
+    };
+    let back = (0..block.len()).step_by(arch.instruction_step()).find(comes_back)?;
+    let block = start..=start + back;
     let call = points.find(|point| block.contains(&(point.pc as usize)).then_some(point.deopt));
     call.flatten()
 }
@@ -99,7 +102,7 @@ mod tests {
         let layout = layout_of(12, 4);
         let mut buffer = [0; 64];
         let points = Heap { memory: &memory, layout: &layout }.safepoints(&of, &mut buffer).unwrap();
-        before(code, offset, &points, EXITS)
+        before(Arch::X86_64, code, offset, &points, EXITS)
     }
 
     #[test]

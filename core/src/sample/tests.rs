@@ -93,7 +93,12 @@ fn sampler(file: &[u8]) -> Sampler<'_> {
     let image = Image {
         layout: layout(),
         builtins: Builtins::unnamed(BLOB),
-        isolate: IsolateAccess { source: Source::Register, c_entry_fp: None, js_entry_sp: None },
+        isolate: IsolateAccess {
+            source: Source::Register,
+            root_bias: 0x80,
+            c_entry_fp: None,
+            js_entry_sp: None,
+        },
         bytecode_sizes: None,
     };
     let mut sampler = Sampler::new(&elf, image, maps, v8);

@@ -9,7 +9,7 @@ use super::found::{Found, JsFrame, StubFrame, Where};
 use super::functions::Functions;
 use super::natives::Natives;
 use super::recall::{Mark, Past};
-use crate::arch::{Arch, Edge, Registers, x86_64};
+use crate::arch::{Arch, Edge, Registers};
 use crate::limits::STACK_FRAMES;
 use crate::maps::Maps;
 use crate::memory::Memory;
@@ -124,7 +124,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             }
             match self.step(cursor) {
                 Next::Caller if cursor.registers.sp(self.arch) > before => {}
-                // The top frame's return address may be in a register.
+                // Its return address may be in a register.
                 Next::Caller if is_top && cursor.registers.sp(self.arch) == before => {}
                 Next::Interrupted if cursor.descents > 0 => {
                     cursor.descents -= u8::from(cursor.registers.sp(self.arch) <= before);
@@ -268,7 +268,8 @@ impl<M: Memory> Walk<'_, '_, M> {
     /// newest exit frame, of which V8 keeps the place.
     fn lost(&mut self, cursor: &mut Cursor) -> Next {
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
-        let back = if fp > sp { self.word(fp.wrapping_add(8)) } else { None };
+        let mask = cursor.registers.return_mask;
+        let back = if fp > sp { self.word(fp.wrapping_add(8)).map(|back| back & !mask) } else { None };
         let reach = cursor.exit_fp;
         if back.is_some_and(|back| self.is_code(back.wrapping_sub(1)))
             && (reach == 0 || fp <= reach || reach < sp)
@@ -276,7 +277,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             let stepped = fallback::step_frame_pointer(
                 &mut cursor.registers,
                 self.arch,
-                0,
+                mask,
                 &self.stack,
                 self.heap.memory,
             );
@@ -305,7 +306,7 @@ impl<M: Memory> Walk<'_, '_, M> {
         };
         cursor.registers.general[self.arch.frame_pointer()] = caller;
         cursor.registers.general[self.arch.stack_pointer()] = fp.wrapping_add(16);
-        cursor.registers.pc = back;
+        cursor.registers.pc = back & !cursor.registers.return_mask;
         cursor.is_return = true;
         Next::Caller
     }
@@ -314,11 +315,7 @@ impl<M: Memory> Walk<'_, '_, M> {
     fn javascript(&mut self, cursor: &mut Cursor, at: Where) -> Next {
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
         if !cursor.is_return && self.out.is_empty() {
-            let root = match self.arch {
-                Arch::X86_64 => cursor.registers.general[x86_64::R13],
-                Arch::Aarch64 => cursor.registers.general[crate::arch::aarch64::X26],
-            };
-            cursor.walked.root = Some(root);
+            cursor.walked.root = Some(cursor.registers.general[self.arch.root_register()]);
         }
         if !cursor.is_return {
             match at {
@@ -398,19 +395,25 @@ impl<M: Memory> Walk<'_, '_, M> {
 
     /// An entry frame: C++ called from here. It saved C++'s registers and the exit frame before it.
     fn enter_native(&mut self, cursor: &mut Cursor, fp: u64) -> Next {
-        const PREVIOUS_EXIT: i64 = -64;
-        if self.arch == Arch::X86_64 {
-            const SAVED: [(i64, usize); 5] =
-                [(-24, 12), (-32, x86_64::R13), (-40, 14), (-48, x86_64::R15), (-56, x86_64::RBX)];
-            for (offset, register) in SAVED {
-                if let Some(value) = self.word(fp.wrapping_add_signed(offset)) {
-                    cursor.registers.general[register] = value;
-                }
+        let frame = self.arch.entry_frame();
+        for (offset, register) in frame.saved {
+            if let Some(value) = self.word(fp.wrapping_add_signed(*offset)) {
+                cursor.registers.general[*register] = value;
             }
         }
-        cursor.exit_fp =
-            self.word(fp.wrapping_add_signed(PREVIOUS_EXIT)).filter(|exit| *exit > fp).unwrap_or(0);
-        self.leave_frame(cursor, fp)
+        let exit = self.word(fp.wrapping_add_signed(frame.previous_exit));
+        cursor.exit_fp = exit.filter(|exit| *exit > fp).unwrap_or(0);
+        let next = self.leave_frame(cursor, fp);
+        cursor.registers.general[self.arch.stack_pointer()] = fp.wrapping_add(frame.end);
+        next
+    }
+
+    /// The return address of a function without a frame.
+    fn unframed_return(&self, cursor: &Cursor) -> Option<u64> {
+        match self.arch.link_register() {
+            Some(link) => Some(cursor.registers.general[link] & !cursor.registers.return_mask),
+            None => self.word(cursor.registers.sp(self.arch)),
+        }
     }
 
     /// The top frame in V8's heap: compiled JavaScript may not have its frame yet, or no longer.
@@ -424,7 +427,7 @@ impl<M: Memory> Walk<'_, '_, M> {
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
         let edge = self.edge(&known, pc);
         let back = match edge {
-            Edge::BeforePush | Edge::BeforeReturn => self.word(sp)?,
+            Edge::BeforePush | Edge::BeforeReturn => self.unframed_return(cursor)?,
             Edge::AfterPush => self.word(sp.wrapping_add(8))?,
             Edge::ReturnIn(register) => *cursor.registers.general.get(register)?,
             Edge::Inside if fp.wrapping_sub(16) < sp && sp <= fp.wrapping_add(8) => {
@@ -439,15 +442,14 @@ impl<M: Memory> Walk<'_, '_, M> {
             return None;
         }
         let callee = match edge {
-            Edge::BeforePush | Edge::AfterPush if self.arch == Arch::X86_64 => {
-                Some(cursor.registers.general[x86_64::RDI])
-            }
+            Edge::BeforePush | Edge::AfterPush => Some(cursor.registers.general[self.arch.callee_register()]),
             _ => None,
         };
         self.frameless(known, callee);
         let popped = match edge {
             Edge::AfterPush => 16,
             Edge::ReturnIn(_) => 0,
+            _ if self.arch.link_register().is_some() => 0,
             _ => 8,
         };
         cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
@@ -477,12 +479,8 @@ impl<M: Memory> Walk<'_, '_, M> {
         let from = pc.saturating_sub(BEFORE).max(start);
         let len = around.len().min((start + u64::from(known.code.size)).saturating_sub(from) as usize);
         let near = self.heap.memory.read_prefix(from, &mut around[..len]);
-        let edge = match self.arch {
-            Arch::X86_64 => {
-                x86_64::edges::edge(&first[..read], &around[..near], (from - start) as usize, offset as usize)
-            }
-            Arch::Aarch64 => Edge::Inside,
-        };
+        let from = (from - start) as usize;
+        let edge = self.arch.edge(&first[..read], &around[..near], from, offset as usize);
         self.codes.learn_edge(known.id, offset, edge);
         edge
     }
@@ -508,7 +506,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             return None;
         }
         // A frame with a function: the interpreter's own, a JavaScript builtin's own, or the caller's.
-        match self.pc_under_builtin(sp, fp) {
+        match self.pc_under_builtin(cursor) {
             Some((pc, place)) => {
                 self.push_code(at);
                 Some(self.frame(cursor, fp, place, Some(pc), true))
@@ -537,16 +535,26 @@ impl<M: Memory> Walk<'_, '_, M> {
 
     /// The pc of a compiled function's frame under a builtin: the first word between the stack pointer
     /// and the frame that lies in compiled code of that function. Whose it is, is told by the caller.
-    fn pc_under_builtin(&mut self, sp: u64, fp: u64) -> Option<(u64, Where)> {
+    ///
+    /// Where calls leave it in a register, that comes first.
+    fn pc_under_builtin(&mut self, cursor: &Cursor) -> Option<(u64, Where)> {
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
         let function = self.word(fp.wrapping_sub(16))?;
         let (_, shared) = self.functions.of_function(&self.heap, function).ok()?;
         let end = fp.min(sp.saturating_add(PC_WITHIN * 8));
-        (sp.next_multiple_of(8)..end).step_by(8).find_map(|address| {
-            let back = self.word(address)?;
-            let place @ Where::Jit { lowest } = self.place(back.wrapping_sub(1)) else { return None };
-            let known = self.codes.find(&self.heap, back - 1, lowest).ok()?;
-            self.belongs(&known, shared, fp).then_some((back - 1, place))
+        let linked = self.arch.link_register().and_then(|_| self.unframed_return(cursor));
+        linked.and_then(|back| self.call_in(back, shared, fp)).or_else(|| {
+            let mut words = (sp.next_multiple_of(8)..end).step_by(8);
+            words.find_map(|address| self.call_in(self.word(address)?, shared, fp))
         })
+    }
+
+    /// The pc of the call that a word is the return address of, if that lies in compiled code of the function
+    /// with this SharedFunctionInfo.
+    fn call_in(&mut self, back: u64, shared: u64, fp: u64) -> Option<(u64, Where)> {
+        let place @ Where::Jit { lowest } = self.place(back.wrapping_sub(1)) else { return None };
+        let known = self.codes.find(&self.heap, back - 1, lowest).ok()?;
+        self.belongs(&known, shared, fp).then_some((back - 1, place))
     }
 
     /// Whether compiled code is of the function with this SharedFunctionInfo, whose frame is at `fp`.

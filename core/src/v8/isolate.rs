@@ -7,9 +7,6 @@ use crate::arch::Arch;
 use crate::elf::{Elf, SymbolKind};
 use crate::memory::Memory;
 
-/// Isolate fields are addressed from here: `IsolateData`'s root register points this far in.
-const ROOT_BIAS: u64 = 0x80;
-
 /// How a thread's isolate is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -26,6 +23,8 @@ pub enum Source {
 pub struct IsolateAccess {
     /// How a thread's isolate is found.
     pub source: Source,
+    /// How far into the isolate the root register points.
+    pub root_bias: u64,
     /// Offset from the root register's value of `c_entry_fp`: the newest exit frame's pointer.
     pub c_entry_fp: Option<i32>,
     /// Offset from the root register's value of `js_entry_sp`; the VM state is 16 bytes further.
@@ -50,25 +49,17 @@ impl IsolateAccess {
             (Some(current), _) if current.kind == SymbolKind::ThreadLocal && !is_library(elf) => {
                 thread_local(elf, current.value).map_or(Source::Register, Source::ThreadLocal)
             }
-            (_, Some(key)) if key.is_defined() => Source::Key(key.value),
+            // On arm64 the values stand before the thread pointer, how far is glibc's secret.
+            (_, Some(key)) if key.is_defined() && elf.machine() == Arch::X86_64 => Source::Key(key.value),
             _ => Source::Register,
         };
         let entry = builtins.named("JSEntry").and_then(|builtin| {
             let start = usize::try_from(builtin.offset).ok()?;
             elf.data().get(start..start.checked_add(builtin.size.min(512) as usize)?)
         });
-        let field = |pattern: &[u8]| {
-            let code = entry.filter(|_| elf.machine() == Arch::X86_64 && version.since(7, 4))?;
-            let at = memchr::memmem::find(code, pattern)? + pattern.len();
-            code.get(at..at + 4)?.try_into().ok().map(i32::from_le_bytes)
-        };
-        IsolateAccess {
-            source,
-            // push [r13 + d]
-            c_entry_fp: field(&[0x41, 0xff, 0xb5]),
-            // mov rax, [r13 + d]
-            js_entry_sp: field(&[0x49, 0x8b, 0x85]),
-        }
+        let entry = entry.filter(|_| version.since(7, 4)).unwrap_or(&[]);
+        let [c_entry_fp, js_entry_sp] = elf.machine().isolate_fields(entry);
+        IsolateAccess { source, root_bias: elf.machine().root_bias(), c_entry_fp, js_entry_sp }
     }
 
     /// The root register's value on a thread whose thread pointer is `tls`: `None` if that cannot be
@@ -87,7 +78,7 @@ impl IsolateAccess {
         };
         match memory.word(slot).ok()? {
             0 => Some(0),
-            isolate => Some(isolate.wrapping_add(ROOT_BIAS)),
+            isolate => Some(isolate.wrapping_add(self.root_bias)),
         }
     }
 

@@ -4,6 +4,7 @@ use super::register_set;
 use crate::Errno;
 use flame_core::arch::{Arch, Registers};
 use flame_core::memory::Memory;
+use std::sync::OnceLock;
 
 pub(super) const fn host() -> Arch {
     Arch::Aarch64
@@ -12,6 +13,29 @@ pub(super) const fn host() -> Arch {
 const NT_PRSTATUS: i32 = 1;
 const NT_ARM_TLS: i32 = 0x401;
 const NT_ARM_SYSTEM_CALL: i32 = 0x404;
+const NT_ARM_PAC_MASK: i32 = 0x406;
+
+/// `struct user_pac_mask` (`arch/arm64/include/uapi/asm/ptrace.h`).
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct PacMask {
+    data: u64,
+    instructions: u64,
+}
+
+/// The bits of a return address that are its signature where the processor has pointer authentication; 0
+/// elsewhere. They follow from the size of the address space alone, so they are asked for once.
+fn return_mask(tid: u32) -> u64 {
+    static MASK: OnceLock<u64> = OnceLock::new();
+    *MASK.get_or_init(|| {
+        let mut mask = PacMask::default();
+        match register_set(tid, NT_ARM_PAC_MASK, &mut mask) {
+            Ok(size) if size == size_of::<PacMask>() => mask.instructions,
+            // No such set of registers.
+            _ => 0,
+        }
+    })
+}
 
 pub(super) fn read(tid: u32) -> Result<Registers, Errno> {
     // SAFETY: a struct of integers, for which zero is a value.
@@ -25,6 +49,7 @@ pub(super) fn read(tid: u32) -> Result<Registers, Errno> {
     let mut syscall = -1i32;
     register_set(tid, NT_ARM_SYSTEM_CALL, &mut syscall)?;
     let mut registers = Registers { pc: raw.pc, tls, syscall: i64::from(syscall), ..Registers::default() };
+    registers.return_mask = return_mask(tid);
     registers.general[..31].copy_from_slice(&raw.regs);
     registers.general[flame_core::arch::aarch64::SP] = raw.sp;
     Ok(registers)

@@ -116,7 +116,8 @@ pub trait Visitor: Send {
 
     /// A thread stands still and can be read, until this returns. The one place where every microsecond
     /// is the target's: no allocation, nothing that can wait until [`released`](Visitor::released).
-    /// Reads of `memory` fail once the stop has lasted 20 ms.
+    /// Reads of `memory` fail once the stop has lasted 20 ms (longer where a thread may be held for more than
+    /// 5 % of the time).
     fn held(&mut self, thread: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict;
 
     /// The thread runs again. `at_us`: when it was held, in microseconds since the session's start.
@@ -203,7 +204,7 @@ pub struct Outcome {
     pub throttled: u64,
     /// Ticks at which a thread waited for a CPU that others had; part of `counts.idle`.
     pub starved: u64,
-    /// Reads that came later than 20 ms into a stop, and were refused.
+    /// Reads that came too late into a stop, and were refused.
     pub late_reads: u64,
     /// Threads that were not followed because there were too many, or no more files could be opened.
     pub untracked: u64,

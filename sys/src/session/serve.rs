@@ -7,8 +7,14 @@ use crate::process::cpu_time_ns;
 use crate::tracer::{self, Event, Stop, Why};
 use crate::{arch, clock};
 
-/// No stop lasts longer: what is not read by then fails.
+/// No stop lasts longer, where a thread may be held for 5 % of the time or less: what is not read by then
+/// fails.
 const LONGEST_STOP_NS: u64 = 20_000_000;
+
+/// Who lets threads be held for a greater share, as on a slow machine, lets each stop be longer.
+fn longest_stop_ns(max_pause_percent: f64) -> u64 {
+    (LONGEST_STOP_NS as f64 * (max_pause_percent / 5.0).max(1.0)) as u64
+}
 
 impl Hand<'_> {
     /// Serves all that has happened to traced threads. `woke_ns`: since when that can be.
@@ -63,7 +69,7 @@ impl Hand<'_> {
         let thread = &mut session.table.threads[slot];
         let memory = &session.targets[usize::from(thread.key.process)].memory;
         let from_ns = woke_ns.max(thread.asked_ns);
-        memory.until(from_ns + LONGEST_STOP_NS);
+        memory.until(from_ns + longest_stop_ns(session.options.max_pause_percent));
         // `None`: it had been asleep.
         let verdict = match stop.registers() {
             Err(_) => Some(Verdict::Lost),

@@ -29,5 +29,6 @@ pub const RETURN_ADDRESS: usize = 16;
 
 pub mod baseline;
 pub mod edges;
+pub mod entry;
 pub mod jumps;
 pub mod prologue;

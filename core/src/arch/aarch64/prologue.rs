@@ -1,26 +1,14 @@
-//! arm64: DWARF register numbers (DWARF for the Arm 64-bit Architecture, table 1).
+//! How much stack a compiled C or C++ function takes, by its first instructions.
 
-/// x4: what baseline code adds to the interrupt budget as it leaves.
-pub const X4: usize = 4;
-/// x19: the offset of the instruction, at the start of an interpreter's handler.
-pub const X19: usize = 19;
-/// x21: V8's dispatch table in the interpreter.
-pub const X21: usize = 21;
-/// x26: V8's root register.
-pub const X26: usize = 26;
-/// x29, the frame pointer.
-pub const X29: usize = 29;
-/// x30, the link register, and the column of the return address.
-pub const X30: usize = 30;
-/// sp, the stack pointer.
-pub const SP: usize = 31;
+use super::super::FrameSizes;
+use super::instructions;
 
 /// The distances from the stack pointer to the CFA that a C or C++ function can have made, by each
 /// `sub sp, sp, #size` and each `stp …, [sp, #-size]!`, alone and with those before it. `code`: from its start
 /// to where it stands.
-pub fn frame_sizes(code: &[u8]) -> super::FrameSizes {
-    let mut sizes = super::FrameSizes::new(0);
-    for word in code.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)) {
+pub fn frame_sizes(code: &[u8]) -> FrameSizes {
+    let mut sizes = FrameSizes::new(0);
+    for word in instructions(code) {
         // sub sp, sp, #imm12{, lsl #12}; stp of two 64-bit registers with write-back, imm7 words
         match word {
             _ if word & 0xff80_03ff == 0xd100_03ff => {
