@@ -32,6 +32,25 @@ pub enum Command {
     Diff(Diff),
     /// List the processes with V8 in them.
     Ps(Ps),
+    /// Write every thread's stack, once.
+    Dump(Dump),
+}
+
+/// Every thread's stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dump {
+    /// Of this process.
+    pub pid: u32,
+    /// With the values of arguments.
+    pub arguments: bool,
+    /// As JSON.
+    pub json: bool,
+    /// What is shown.
+    pub view: View,
+    /// The dump's file; standard output if `None`.
+    pub output: Option<PathBuf>,
+    /// Nothing but errors on stderr.
+    pub quiet: bool,
 }
 
 /// A list of processes.
@@ -153,6 +172,8 @@ struct Words {
     json: bool,
     #[argh(switch)]
     threads: bool,
+    #[argh(switch)]
+    args: bool,
     #[argh(switch, short = 'q')]
     quiet: bool,
     #[argh(switch, short = 'V')]
@@ -194,6 +215,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         ([first, rest @ ..], command) => match (pid(first), command) {
             (None, _) => return Err(Misuse::FirstWord((*first).into())),
             (Some(_), Some(_)) => return Err(Misuse::CommandForPid),
+            (Some(pid), None) if rest.first() == Some(&"dump") => {
+                return dump(pid, rest, &given).map(Command::Dump);
+            }
             (Some(pid), None) => (Target::Pid(pid), rest),
         },
     };
@@ -203,8 +227,8 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         [name, length] => (format(name)?, seconds(length)?),
         [_, _, extra, ..] => return Err(Misuse::Extra((*extra).into())),
     };
+    let native = native(&given)?;
     let rate = given.rate.map_or(Ok(DEFAULT_RATE), |text| rate(&lossy(&text)))?;
-    let native = given.native.map_or(Ok(true), |text| switch(&lossy(&text)))?;
     let max_pause = given.max_pause.map_or(Ok(DEFAULT_MAX_PAUSE), |text| percent(&lossy(&text)))?;
     if given.annotate && format != Format::Folded {
         return Err(Misuse::OptionFor("--annotate", format.name().into()));
@@ -214,6 +238,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     }
     if given.json {
         return Err(Misuse::OptionFor("--json", format.name().into()));
+    }
+    if given.args {
+        return Err(Misuse::OptionFor("--args", format.name().into()));
     }
     let output = given.output.as_deref().map(path);
     if let Target::Run(command) = &target {
@@ -257,6 +284,25 @@ fn ps(given: &Words) -> Result<Ps, Misuse> {
     }
 }
 
+fn dump(pid: u32, words: &[&str], given: &Words) -> Result<Dump, Misuse> {
+    only(given, "dump", &["--json", "--args", "--lines", "--native", "--output"])?;
+    if let [_, extra, ..] = words {
+        return Err(Misuse::Extra((*extra).into()));
+    }
+    Ok(Dump {
+        pid,
+        arguments: given.args,
+        json: given.json,
+        view: View { lines: true, native: native(given)?, annotate: false },
+        output: given.output.as_deref().map(path),
+        quiet: given.quiet,
+    })
+}
+
+fn native(given: &Words) -> Result<bool, Misuse> {
+    given.native.as_ref().map_or(Ok(true), |text| switch(&lossy(text)))
+}
+
 /// Refuses what has no meaning for a verb.
 fn only(given: &Words, verb: &str, meant: &[&str]) -> Result<(), Misuse> {
     let options = [
@@ -270,6 +316,7 @@ fn only(given: &Words, verb: &str, meant: &[&str]) -> Result<(), Misuse> {
         ("--max-pause", given.max_pause.is_some()),
         ("--threads", given.threads),
         ("--json", given.json),
+        ("--args", given.args),
     ];
     match options.into_iter().find(|(option, is_given)| *is_given && !meant.contains(option)) {
         Some((option, _)) => Err(Misuse::OptionFor(option, verb.into())),
@@ -463,6 +510,10 @@ mod tests {
             ("diff a b --lines", Misuse::OptionFor("--lines", "diff".into())),
             ("1 text 3 --json", Misuse::OptionFor("--json", "text".into())),
             ("ps --rate 5", Misuse::OptionFor("--rate", "ps".into())),
+            ("1 text 3 --args", Misuse::OptionFor("--args", "text".into())),
+            ("1 dump --rate 3", Misuse::OptionFor("--rate", "dump".into())),
+            ("1 dump 3", Misuse::Extra("3".into())),
+            ("run dump 3 -o out -- node", Misuse::Format("dump".into())),
             ("ps 1", Misuse::Extra("1".into())),
             ("diff a", Misuse::NoFiles),
             ("diff a b c", Misuse::Extra("c".into())),
@@ -490,6 +541,21 @@ mod tests {
             parsed("ps --json -o out"),
             Ok(Command::Ps(Ps { json: true, output: Some("out".into()) }))
         );
+    }
+
+    #[test]
+    fn stacks_can_be_dumped() {
+        let plain = Dump {
+            pid: 1,
+            arguments: false,
+            json: false,
+            view: View { lines: true, ..View::default() },
+            output: None,
+            quiet: false,
+        };
+        assert_eq!(parsed("1 dump"), Ok(Command::Dump(plain.clone())));
+        let all = Dump { arguments: true, json: true, view: View { native: false, ..plain.view }, ..plain };
+        assert_eq!(parsed("1 dump --args --json --native off"), Ok(Command::Dump(all)));
     }
 
     #[test]

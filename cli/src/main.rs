@@ -12,6 +12,7 @@
 
 mod args;
 mod compare;
+mod dump;
 mod launch;
 mod listing;
 mod message;
@@ -41,6 +42,7 @@ fn carry_out() -> Result<ExitCode, Failure> {
         Command::Help => print(include_str!("help.txt")),
         Command::Version => print(concat!("node-flame ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Diff(wanted) => compare::diff(&wanted),
+        Command::Dump(wanted) => dump::dump(&wanted),
         Command::Ps(wanted) => listing::ps(&wanted),
         Command::Profile(wanted) => {
             let output = Output::open(wanted.output.as_deref())?;

@@ -110,6 +110,12 @@ pub fn write(output: Output, profile: &Profile, wanted: &args::Profile) -> Resul
     Ok(written?)
 }
 
+/// A thread's own name; empty for the first thread, and for one that was given none: it has its process'.
+pub fn name_of(process: &Process, tid: u32) -> String {
+    let name = process.thread_name(tid).unwrap_or_default();
+    if process.thread_name(process.pid()).as_ref() == Ok(&name) { String::new() } else { name }
+}
+
 /// What a session's calls lead to.
 struct Sampling<'f> {
     pid: u32,
@@ -156,12 +162,7 @@ impl Visitor for Sampling<'_> {
             self.node = self.version.read();
             self.teller.tell(Word::Attached);
         }
-        let name_of = |tid| self.process.as_ref().and_then(|process| process.thread_name(tid).ok());
-        // A thread that was given no name has its process'.
-        let name = match name_of(thread.tid) {
-            Some(name) if thread.tid != self.pid && name_of(self.pid).as_ref() != Some(&name) => name,
-            _ => String::new(),
-        };
+        let name = self.process.as_ref().map(|process| name_of(process, thread.tid)).unwrap_or_default();
         let known = Thread { tid: thread.tid, name };
         self.sampler.thread(usize::from(thread.index), known, thread.tid == self.pid);
         true

@@ -24,7 +24,7 @@ fn wrong_usage_is_one_line_a_hint_and_exit_code_2() {
         let ended = node_flame(line);
         ended.assert(2, &["node-flame: ", words, "usage: node-flame <pid> <format> <seconds>"]);
         assert_eq!(ended.stdout, "");
-        assert_eq!(ended.stderr.lines().count(), 5, "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 6, "{}", ended.stderr);
     }
 }
 

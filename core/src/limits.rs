@@ -145,3 +145,12 @@ pub const RECALLED_FRAMES: usize = 4096;
 
 /// Places in compiled code of which it is known whether the frame stands there.
 pub const CODE_EDGES: usize = 1 << 12;
+
+/// JavaScript frames of a stack whose arguments are read, from the innermost one on.
+pub const ARGUMENT_FRAMES: usize = 64;
+
+/// Arguments of one frame that are read.
+pub const ARGUMENTS: usize = 8;
+
+/// Characters of an argument that is a string.
+pub const ARGUMENT_CHARACTERS: u32 = 40;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cpuprofile;
+pub mod dump;
 mod flame;
 mod gzip;
 mod json;

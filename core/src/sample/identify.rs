@@ -1,5 +1,6 @@
 //! From the frames that the walk found to what they are, by V8's heap.
 
+use super::arguments::Arguments;
 use super::codes::{Codes, KnownCode};
 use super::found::{Found, JsFrame, StubFrame, Where};
 use super::functions::Functions;
@@ -54,6 +55,8 @@ pub struct Identify<'w, 'a, M> {
     pub losses: &'w mut Losses,
     /// Frames, leaf first.
     pub out: &'w mut Vec<RawFrame>,
+    /// Where those of JavaScript have their arguments, if that is to be known.
+    pub arguments: Option<&'w mut Arguments>,
 }
 
 impl<M: Memory> Identify<'_, '_, M> {
@@ -90,7 +93,15 @@ impl<M: Memory> Identify<'_, '_, M> {
                 Found::Frameless { code, callee } => self.frameless(&code, callee),
                 Found::Js(frame) => {
                     let handler = handler.filter(|(top, _)| *top == at).map(|(_, handler)| handler);
+                    let before = self.out.len();
                     self.javascript(&frame, handler);
+                    // Of inlined functions the last one has the frame.
+                    if let Some(arguments) = &mut self.arguments
+                        && self.out.len() > before
+                        && let Some(RawFrame::JavaScript { .. }) = self.out.last()
+                    {
+                        arguments.met(self.out.len() - 1, frame.fp, frame.slots[0]);
+                    }
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! caches whose entries are compared with the target before they are believed.
 //! [`Sampler::released`](sampler::Sampler::released) does the rest once the thread runs again.
 
+pub mod arguments;
 mod baseline;
 pub mod codes;
 pub mod found;

@@ -1,5 +1,6 @@
 //! A target's sampler: what is kept between the stops of its threads.
 
+use super::arguments::{Arguments, FrameArguments};
 use super::codes::Codes;
 use super::found::Found;
 use super::functions::Functions;
@@ -165,6 +166,7 @@ pub struct Sampler<'a> {
     activity: Activity,
     pub(super) truncated: u64,
     wants_maps: bool,
+    arguments: Option<Arguments>,
 }
 
 impl<'a> Sampler<'a> {
@@ -204,9 +206,21 @@ impl<'a> Sampler<'a> {
             activity: Activity::Native,
             truncated: 0,
             wants_maps: false,
+            arguments: None,
         };
         sampler.maps.find_moved_code(v8, elf, bias);
         sampler
+    }
+
+    /// From now on the arguments of JavaScript frames are read, where they are simple values. That makes
+    /// stops longer.
+    pub fn keep_arguments(&mut self) {
+        self.arguments = Some(Arguments::with_room());
+    }
+
+    /// The arguments of the last stop's frames, in words.
+    pub fn arguments(&self) -> Vec<FrameArguments> {
+        self.arguments.as_ref().map_or_else(Vec::new, Arguments::words)
     }
 
     /// Keeps the text of every script that is met from now on.
@@ -335,6 +349,10 @@ impl<'a> Sampler<'a> {
             state.is_javascript = self.walked.has_javascript;
         }
         let losses = self.losses;
+        let stack = StackCopy { base: sp, bytes: &self.stack[..got] };
+        if let Some(arguments) = &mut self.arguments {
+            arguments.begin();
+        }
         Identify {
             heap,
             builtins: &self.image.builtins,
@@ -343,15 +361,15 @@ impl<'a> Sampler<'a> {
             codes: &mut self.codes,
             places: &mut self.places,
             live: &mut self.live,
-            moment: Moment {
-                arch: self.arch,
-                registers,
-                stack: StackCopy { base: sp, bytes: &self.stack[..got] },
-            },
+            moment: Moment { arch: self.arch, registers, stack },
             losses: &mut self.losses,
             out: &mut self.frames,
+            arguments: self.arguments.as_mut(),
         }
         .all(&self.found, &mut self.marks);
+        if let Some(arguments) = &mut self.arguments {
+            arguments.read(&heap, &stack);
+        }
         self.is_clean =
             self.losses == losses && self.walked.is_whole && !self.walked.met_unknown && used <= got;
         self.fresh = self.frames.len();

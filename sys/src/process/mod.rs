@@ -1,5 +1,6 @@
 //! Processes as /proc shows them.
 
+mod calls;
 mod files;
 mod state;
 mod status;
@@ -9,6 +10,7 @@ use crate::Errno;
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 
+pub use calls::call_name;
 pub use files::{FileId, Image, Root, map_file};
 pub use state::{Activity, Gauge, cpu_time_ns};
 pub use status::{Stat, Status};

@@ -76,6 +76,17 @@ impl Gauge {
         pc_and_sp(self.read(&mut buffer).ok()?)
     }
 
+    /// What a thread that waits has asked the kernel for, from its file `syscall`: a system call's number,
+    /// or -1 where it is in none; `None` if it runs, or if the kernel does not tell.
+    pub fn call(&self) -> Option<i64> {
+        if self.kind != Kind::Syscall {
+            return None;
+        }
+        let mut buffer = [0; 256];
+        let text = self.read(&mut buffer).ok()?;
+        std::str::from_utf8(text.split(|byte| byte.is_ascii_whitespace()).next()?).ok()?.parse().ok()
+    }
+
     fn read<'a>(&self, buffer: &'a mut [u8; 256]) -> Result<&'a [u8], Errno> {
         let len = rustix::io::pread(&self.file, &mut buffer[..], 0)?;
         Ok(&buffer[..len])

@@ -103,6 +103,11 @@ impl Asleep<'_> {
     pub fn holds(&self) -> bool {
         self.gauge.waits_at() == Some((self.pc, self.sp))
     }
+
+    /// The number of the system call that it waits in; -1 for none, as in a page fault or a group-stop.
+    pub fn call(&self) -> Option<i64> {
+        self.gauge.call()
+    }
 }
 
 /// What samples are made of.

@@ -68,6 +68,14 @@ pub struct InterpretedSlots {
     pub bytecode_offset: i32,
 }
 
+/// Where a JavaScript frame has its arguments (`src/execution/frame-constants.h`). The receiver stands above
+/// the return address, at 16, and the arguments follow it upwards; at -24 stands how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgumentSlots {
+    /// Their number counts the receiver, too.
+    pub counts_receiver: bool,
+}
+
 /// Frames of one V8.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameLayout {
@@ -75,6 +83,8 @@ pub struct FrameLayout {
     pub marker: MarkerForm,
     /// Interpreted frames, since 5.4.
     pub interpreted: Option<InterpretedSlots>,
+    /// Arguments, where they are known.
+    pub arguments: Option<ArgumentSlots>,
     types: [FrameType; 64],
 }
 
@@ -154,6 +164,12 @@ impl FrameLayout {
             ((6, 2), Some((-24, -32))),
             ((9, 0), Some((-32, -40))),
         ];
+        // Before, arguments stood in the other order, and adaptor frames made their number fit.
+        const ARGUMENTS: Since<Option<ArgumentSlots>> = &[
+            ((3, 11), None),
+            ((9, 0), Some(ArgumentSlots { counts_receiver: false })),
+            ((10, 0), Some(ArgumentSlots { counts_receiver: true })),
+        ];
         let mut types = [FrameType::Unknown; 64];
         let mut named = 0;
         for (name, frame_type) in NAMES {
@@ -179,7 +195,8 @@ impl FrameLayout {
             bytecode_array: slot("off_fp_bytecode_array").unwrap_or(array),
             bytecode_offset: slot("off_fp_bytecode_offset").unwrap_or(offset),
         });
-        Some(FrameLayout { marker: at(MARKER, version)?, interpreted, types })
+        let arguments = at(ARGUMENTS, version)?;
+        Some(FrameLayout { marker: at(MARKER, version)?, interpreted, arguments, types })
     }
 
     /// The type that a marker's number stands for.

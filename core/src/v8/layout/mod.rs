@@ -12,7 +12,7 @@ mod properties;
 mod translation;
 
 pub use code::{CodeKind, CodeLayout, DeoptLayout, Placement, STREAM_CODE};
-pub use frames::{FrameLayout, FrameType, InterpretedSlots, MarkerForm};
+pub use frames::{ArgumentSlots, FrameLayout, FrameType, InterpretedSlots, MarkerForm};
 pub use objects::{
     FunctionLayout, ScopeInfoLayout, ScriptLayout, SharedLayout, StartPosition, StringLayout, Types,
 };

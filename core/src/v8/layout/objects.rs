@@ -30,6 +30,10 @@ pub struct Types {
     pub bytecode_array: Option<u16>,
     /// FixedArray.
     pub fixed_array: u16,
+    /// HeapNumber: a double.
+    pub heap_number: Option<u16>,
+    /// Oddball: `undefined`, `null`, `true`, `false`.
+    pub oddball: Option<u16>,
 }
 
 type Row = Since<u16>;
@@ -96,6 +100,8 @@ impl Types {
             scope_info: number("type_ScopeInfo__SCOPE_INFO_TYPE"),
             bytecode_array: typed("type_BytecodeArray__BYTECODE_ARRAY_TYPE", BYTECODE_ARRAY),
             fixed_array: typed("type_FixedArray__FIXED_ARRAY_TYPE", FIXED_ARRAY)?,
+            heap_number: number("type_HeapNumber__HEAP_NUMBER_TYPE"),
+            oddball: number("type_Oddball__ODDBALL_TYPE"),
         })
     }
 

@@ -1,0 +1,111 @@
+//! `dump`: every thread's stack with its state, and that the process goes on as before.
+
+mod common;
+
+use common::{Target, assert_free, node_flame};
+
+/// A program in a call that lasts: `BODY` runs in `inner`, called by `outer`.
+fn program(body: &str) -> String {
+    format!(
+        "const {{ Worker }} = require('worker_threads');
+         function outer(name, n, flag, nothing, frac, long) {{ return inner(name + '!', n * 2, {{}}, undefined); }}
+         function inner(name, n, object, missing) {{ {body} }}
+         process.stdin.on('data', (data) => process.stdout.write(data)).on('end', () => process.exit(0));
+         console.log('ready');
+         setImmediate(() => outer('al\\x1bice', 21, true, null, 0.25, 'x'.repeat(60)));"
+    )
+}
+
+/// The lines of one thread: its state, and its frames.
+fn thread(dump: &str, name: &str) -> Vec<String> {
+    let from = dump.split("\n\n").find(|part| part.starts_with(name));
+    from.unwrap_or_else(|| panic!("no {name} in {dump}")).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_thread_that_waits_in_the_kernel_is_read_with_its_javascript() {
+    let target =
+        Target::script(&program("require('child_process').execSync('sleep 60')"), &["--no-warnings"]);
+    let dump = common::eventually("the command runs", || {
+        let dump = node_flame(&format!("{} dump", target.pid()));
+        dump.assert(0, &[" read where they wait, without a stop; 0 held for 0.000 ms together"]);
+        dump.stdout.contains("inner:[eval]:3").then_some(dump.stdout)
+    });
+    let main = thread(&dump, "main (");
+    assert!(main[0].starts_with(&format!("main ({}): waiting in epoll_", target.pid())), "{dump}");
+    let at = |label: &str| {
+        main.iter().position(|line| line.trim_start() == label).unwrap_or_else(|| panic!("{dump}"))
+    };
+    assert_eq!(at("outer:[eval]:2"), at("inner:[eval]:3") + 1, "{dump}");
+    assert!(main.last().is_some_and(|line| line.contains("_start:[native]")), "{dump}");
+    assert_free(target.pid());
+}
+
+#[test]
+fn every_thread_is_there_with_its_state() {
+    let mut target = Target::node();
+    let threads = std::fs::read_dir(format!("/proc/{}/task", target.pid())).unwrap().count();
+    let dump = node_flame(&format!("{} dump", target.pid()));
+    dump.assert(0, &[&format!("Threads: {threads}; ")]);
+    let heads: Vec<&str> = dump.stdout.split("\n\n").skip(1).filter_map(|part| part.lines().next()).collect();
+    assert_eq!(heads.len(), threads, "{}", dump.stdout);
+    assert!(
+        heads.iter().all(|head| head.contains("): running") || head.contains("): waiting in ")),
+        "{heads:?}"
+    );
+    assert!(heads.iter().any(|head| head.ends_with("waiting in futex")), "{heads:?}");
+    let javascript = node_flame(&format!("{} dump --native off", target.pid()));
+    assert!(!javascript.stdout.contains("[native]"), "{}", javascript.stdout);
+    target.assert_unharmed();
+}
+
+#[test]
+fn simple_arguments_are_shown_if_asked_for() {
+    let forever = program("for (let at = 0, sum = 0;; at++) sum += Math.sqrt(at);");
+    let target = Target::script(&forever, &[]);
+    let line = format!("{} dump --args", target.pid());
+    let dump = common::eventually("it runs", || {
+        let dump = node_flame(&line).stdout;
+        dump.contains("outer:").then_some(dump)
+    });
+    let long = "x".repeat(40);
+    assert!(dump.contains("inner:[eval]:3 (\"al\\u{1b}ice!\", 42, …, undefined)\n"), "{dump}");
+    let outer = format!("outer:[eval]:2 (\"al\\u{{1b}}ice\", 21, true, null, 0.25, \"{long}\"…)\n");
+    assert!(dump.contains(&outer) && !dump.contains('\u{1b}'), "{dump}");
+    let without = node_flame(&format!("{} dump", target.pid())).stdout;
+    assert!(!without.contains("al\\u{1b}ice"), "{without}");
+    let json = node_flame(&format!("{line} --json")).stdout;
+    assert!(json.contains(r#""arguments":["\"al\\u{1b}ice\"","21","true","null","0.25","#), "{json}");
+    assert!(json.contains(r#""name":"outer","file":"[eval]","line":2,"functionLine":2"#), "{json}");
+    assert_free(target.pid());
+}
+
+#[test]
+fn busy_workers_are_dumped_with_the_main_thread() {
+    let target = Target::script(
+        "const { Worker } = require('worker_threads');
+         const burn = 'function burning() { for (;;) Math.random(); } burning();';
+         let online = 0;
+         const ready = () => { if (++online === 3) console.log('ready'); };
+         for (let at = 0; at < 3; at++) new Worker(burn, { eval: true }).on('online', ready);",
+        &[],
+    );
+    let dump = common::eventually("all workers burn", || {
+        let dump = node_flame(&format!("{} dump", target.pid())).stdout;
+        (dump.matches("burning:[").count() == 3).then_some(dump)
+    });
+    assert_eq!(dump.matches("): running\n").count(), 3, "{dump}");
+    assert_free(target.pid());
+}
+
+#[test]
+fn a_stopped_process_is_dumped_and_stays_stopped() {
+    let target = Target::script(&program("for (;;) Math.random();"), &[]);
+    common::kill(target.pid(), "STOP");
+    let stat = format!("/proc/{}/stat", target.pid());
+    common::wait_until("it is stopped", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
+    let dump = node_flame(&format!("{} dump", target.pid()));
+    dump.assert(0, &["0 held for 0.000 ms"]);
+    assert!(dump.stdout.contains("main ("), "{}", dump.stdout);
+    assert!(std::fs::read_to_string(&stat).unwrap().contains(") T "));
+}
