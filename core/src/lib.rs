@@ -13,6 +13,8 @@ extern crate alloc;
 
 pub mod arch;
 pub mod elf;
+#[cfg(any(test, fuzzing))]
+pub mod lies;
 pub mod limits;
 pub mod maps;
 pub mod memory;

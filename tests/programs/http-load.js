@@ -1,6 +1,7 @@
 'use strict';
 // An HTTP server that does what servers do (routes, JSON, hashes, sorting, templates, async steps), and a child
-// process that keeps it busy over 20 connections. `client PORT` as arguments makes it that child.
+// process that keeps it busy over 20 connections. `client PORT` as arguments makes it that child; it rests
+// CLIENT_PAUSE milliseconds on a connection after each answer (0).
 const http = require('http');
 
 function serve() {
@@ -65,10 +66,15 @@ function serve() {
 
 function ask(port) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 20 }), paths = ['/orders', '/report', '/session'];
+  const pause = +process.env.CLIENT_PAUSE || 0;
   let asked = 0;
+  function rest() {
+    if (pause) setTimeout(next, pause);
+    else next();
+  }
   function next() {
     const path = `${paths[asked % 3]}?above=${asked++ % 1000}`;
-    http.get({ host: '127.0.0.1', port, path, agent }, response => response.on('end', next).resume())
+    http.get({ host: '127.0.0.1', port, path, agent }, response => response.on('end', rest).resume())
       .on('error', () => process.exit(0));
   }
   for (let i = 0; i < 20; i++) next();

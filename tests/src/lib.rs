@@ -13,6 +13,7 @@ pub mod matrix;
 pub mod native;
 pub mod nodes;
 pub mod process;
+pub mod report;
 pub mod stacks;
 pub mod tiers;
 pub mod truth;

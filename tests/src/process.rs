@@ -16,6 +16,8 @@ use std::{
 
 use crate::{nodes, tiers::Tier, version::Version};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// What a program that has ended left behind.
 #[derive(Debug)]
 pub struct Ended {
@@ -88,6 +90,24 @@ impl Running {
         // Errors mean that it has ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Sends the process a signal.
+    ///
+    /// # Panics
+    /// When there is no `kill` to be run.
+    pub fn send(&self, signal: &str) {
+        // It may have ended by itself: then the signal is too late.
+        let _ = run(&mut command("kill", &[&format!("-{signal}"), &self.pid().to_string()]), SECOND * 10);
+    }
+
+    /// Waits for the process' end and gives what it left behind.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub fn ended(&mut self) -> Ended {
+        let status = self.child.wait().expect("a child can be waited for");
+        Ended { status, overran: false, stdout: self.stdout.all(), stderr: self.stderr.all() }
     }
 
     /// Whether the process still runs.

@@ -54,8 +54,8 @@ impl<'a> ModuleUnwind<'a> {
     }
 
     /// Unwind information without a search table, as a test made it up.
-    #[cfg(test)]
-    pub(super) const fn of_section(arch: Arch, eh_frame: Placed<'a>) -> ModuleUnwind<'a> {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const fn of_section(arch: Arch, eh_frame: Placed<'a>) -> ModuleUnwind<'a> {
         ModuleUnwind { arch, eh_frame, table: &[], table_base: 0 }
     }
 

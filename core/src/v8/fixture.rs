@@ -32,8 +32,17 @@ pub(crate) fn layout() -> Layout {
 
 /// The layout of a version, with the types above.
 pub(crate) fn layout_of(major: u16, minor: u16) -> Layout {
-    let constants: &dyn Constants = &|name: &str| TYPES.iter().find(|row| row.0 == name).map(|row| row.1);
-    Layout::of(Version { major, minor, ..Version::default() }, constants).unwrap()
+    layout_with(Version { major, minor, ..Version::default() }, &|_, value| value).unwrap()
+}
+
+/// The layout of a version where `lie` changes what symbols say: it is given a name and the true value.
+pub(crate) fn layout_with(
+    version: Version,
+    lie: &dyn Fn(&str, Option<i32>) -> Option<i32>,
+) -> Option<Layout> {
+    let truth = |name: &str| TYPES.iter().find(|row| row.0 == name).map(|row| row.1);
+    let constants: &dyn Constants = &|name: &str| lie(name, truth(name));
+    Layout::of(version, constants).ok()
 }
 
 /// Objects at rising addresses.
@@ -51,6 +60,11 @@ impl FakeHeap {
 
     pub(crate) fn heap(&self) -> Heap<'_, Recorded> {
         Heap { memory: &self.memory, layout: &self.layout }
+    }
+
+    /// Each type with its tagged map.
+    pub(crate) fn maps(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        self.maps.iter().copied()
     }
 
     /// Room for an object; gives its untagged address.
@@ -139,7 +153,7 @@ impl FakeHeap {
         start: i32,
         end: i32,
     ) -> u64 {
-        let kind = self.layout.types.scope_info.unwrap();
+        let kind = self.layout.types.scope_info.unwrap_or(self.layout.types.fixed_array);
         let outer = self.object(kind, &[0; 4]);
         let mut words = Vec::from([smi_word(1), smi_word(0), smi_word(locals.len() as i32)]);
         words.extend_from_slice(locals);

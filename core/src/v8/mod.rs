@@ -5,7 +5,7 @@ pub mod bytecode;
 pub mod code;
 pub mod deopt;
 pub mod dispatch;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fixture;
 pub mod function;
 pub mod heap;

@@ -31,9 +31,9 @@ fn waiting_threads_are_visited_without_a_stop_if_wanted() {
     let mut target = Target::start(&["calls"]);
     let report = Tracer::start(target.pid(), 100, 1000, &["wall"]).report();
     report.adds_up();
-    // Five that wait, and the first thread, which joins them.
-    assert_eq!(report.number("threads"), 6);
-    assert!((500..=700).contains(&report.number("wanted")), "{report:?}");
+    // Eleven that wait, and the first thread, which joins them.
+    assert_eq!(report.number("threads"), 12);
+    assert!((1000..=1400).contains(&report.number("wanted")), "{report:?}");
     // Where a thread was not sampled, it had woken and waited for a CPU.
     let seen = report.number("taken") + report.number("starved") + report.number("disturbed");
     assert!(seen * 10 >= report.number("wanted") * 9, "{report:?}");
@@ -64,6 +64,19 @@ fn a_thread_is_held_no_longer_than_its_share() {
     assert!(share < 0.06, "{share} {report:?}");
     assert!(report.number("throttled") > 20, "{report:?}");
     assert_eq!(report.number("throttled").min(report.number("lost")), report.number("throttled"));
+    target.is_unharmed();
+}
+
+#[test]
+fn what_is_not_read_within_20_ms_of_a_stop_is_cut_and_counted() {
+    let target = Target::start(&["spin"]);
+    let report = Tracer::start(target.pid(), 100, 1000, &["dwell"]).report();
+    report.adds_up();
+    assert!(report.number("visits") > 3, "{report:?}");
+    assert_eq!(
+        (report.number("cut"), report.number("late_reads")),
+        (report.number("visits"), report.number("visits"))
+    );
     target.is_unharmed();
 }
 

@@ -1,6 +1,6 @@
 //! What a target must never notice.
 
-use crate::stage::{Target, Tracer, counter, pause, rounds};
+use crate::stage::{Target, Tracer, counter, pause, rounds, tell};
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
 
@@ -31,13 +31,15 @@ fn a_tracer_that_dies_at_any_moment_leaves_the_target_unharmed_and_no_signal_is_
     target.until("all signals are handled", || target.get(counter::QUEUED) >= queued);
     assert_eq!((target.get(counter::QUEUED), target.get(counter::QUEUED_SUM)), (queued, sum));
     assert_eq!(target.stop().code(), Some(42));
-    println!("{rounds} deaths, {queued} signals");
+    tell(&format!("{rounds} deaths, {queued} signals, none lost or doubled"));
 }
 
 #[test]
 fn a_tracer_that_is_asked_to_end_reports_and_leaves_the_target_unharmed() {
     let mut target = Target::start(&["spin", "2"]);
-    for (round, signal) in (0..).zip([Signal::INT, Signal::TERM, Signal::HUP]) {
+    let rounds = rounds(6);
+    for round in 0..rounds {
+        let signal = [Signal::INT, Signal::TERM, Signal::HUP][round as usize % 3];
         let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
         pause(20 + moment(round));
         tracer.send(signal);
@@ -48,6 +50,7 @@ fn a_tracer_that_is_asked_to_end_reports_and_leaves_the_target_unharmed() {
         assert_eq!(report.text("end"), taken);
         target.is_unharmed();
     }
+    tell(&format!("asked to end {rounds} times by SIGINT, SIGTERM, SIGHUP"));
     assert_eq!(target.stop().code(), Some(41));
 }
 
@@ -82,11 +85,12 @@ fn a_stopped_process_stays_stopped_until_it_is_continued() {
     let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
     for round in 0..rounds(8) {
         pause(moment(round));
-        target.send(Signal::STOP);
+        let signal = if round % 2 == 0 { Signal::STOP } else { Signal::TSTP };
+        target.send(signal);
         target.until("all its threads stand", || {
             target.states().iter().all(|(_, state, _)| matches!(state, b't' | b'T'))
         });
-        assert!(parent_sees_stop(target.pid()), "round {round}");
+        assert!(parent_sees_stop(target.pid(), signal), "round {round}");
         pause(5);
         let before = target.get(counter::PROGRESS);
         pause(30);
@@ -119,11 +123,11 @@ fn a_stopped_process_stays_stopped_until_it_is_continued() {
 }
 
 /// The target's parent, which is this process, is told of the stop, as a shell is.
-fn parent_sees_stop(pid: u32) -> bool {
+fn parent_sees_stop(pid: u32, signal: Signal) -> bool {
     let mut status = 0;
     // SAFETY: `status` is a valid int to write to.
     let seen = unsafe { libc::waitpid(pid as i32, &mut status, libc::WUNTRACED) };
-    seen == pid as i32 && libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGSTOP
+    seen == pid as i32 && libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == signal.as_raw()
 }
 
 #[test]
@@ -164,6 +168,8 @@ fn children_are_not_traced_and_all_end_as_they_should() {
     tracer.report().adds_up();
     let done = target.get(counter::DONE);
     target.until("more of them", || target.get(counter::DONE) > done);
+    assert_eq!(target.get(counter::BROKEN_OFF), 0, "children that failed or were traced");
+    tell(&format!("{done} children, none of them traced"));
     assert_eq!(target.stop().code(), Some(45));
 }
 
@@ -176,6 +182,7 @@ fn system_calls_that_wait_are_not_broken_off() {
     assert!(done > 200);
     // Between the look and the stop a thread can go to sleep: that is counted.
     assert!(broken_off <= report.number("disturbed"), "{broken_off} of {done}: {report:?}");
+    tell(&format!("{done} system calls of ten kinds, {broken_off} broken off"));
     assert_eq!(target.stop().code(), Some(47));
 }
 
@@ -200,10 +207,14 @@ fn the_end_of_the_target_reaches_its_parent_and_ends_the_session() {
         (["end", "segv"], "Target(Exit(Signal(11)))"),
         (["spin", "3"], "Target(Exit(Signal(9)))"),
     ];
-    for (role, expected) in ends {
+    let dumped = |role: &[&str]| Target::start(role).wait().core_dumped();
+    let rounds = rounds(8);
+    for round in 0..rounds {
+        let (role, expected) = ends[round as usize % ends.len()];
         let mut target = Target::start(&role);
         let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
         if role[0] == "spin" {
+            pause(moment(round));
             target.send(Signal::KILL);
         }
         let status = target.wait();
@@ -215,13 +226,19 @@ fn the_end_of_the_target_reaches_its_parent_and_ends_the_session() {
         let seen = status.code().map(|code| format!("Code({code})"));
         let seen = seen.or(status.signal().map(|signal| format!("Signal({signal})")));
         assert!(expected.contains(&seen.unwrap()), "{status:?} {expected}");
+        if role == ["end", "abort"] {
+            assert_eq!(status.core_dumped(), dumped(&role), "a core dump only without a tracer");
+        }
     }
+    tell(&format!("{rounds} ends: by itself, abort with a core dump, SIGSEGV, SIGKILL"));
 }
 
 #[test]
 fn an_exec_ends_the_session_and_the_new_program_runs_free() {
+    let rounds = rounds(4);
+    tell(&format!("{rounds} execs from the first thread, {rounds} from another"));
     for from in ["first", "other"] {
-        for _ in 0..rounds(4) {
+        for _ in 0..rounds {
             let target = Target::start(&["exec", from]);
             let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
             let report = tracer.report();

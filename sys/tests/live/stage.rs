@@ -5,7 +5,9 @@ use flame_sys::process::Process;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,6 +17,12 @@ use std::time::{Duration, Instant};
 /// How often tests of chance repeat: `FLAME_ROUNDS`, or few enough for every run.
 pub fn rounds(default: u32) -> u32 {
     std::env::var("FLAME_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(default)
+}
+
+/// Prints what a passing test has to tell too: the test harness does not hold this back.
+pub fn tell(text: &str) {
+    // Where stderr is gone, nobody listens.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 pub fn pause(milliseconds: u64) {
@@ -44,7 +52,12 @@ impl Target {
         let child = Command::new(env!("CARGO_BIN_EXE_live-target"))
             .args(role)
             .env("COUNTERS", &path)
+            // For its core dumps.
+            .current_dir(std::env::temp_dir())
+            // As a job of a shell: one of an orphaned group is not stopped by SIGTSTP.
+            .process_group(0)
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let target = Target { child, path, page };
@@ -105,6 +118,12 @@ impl Target {
         }
     }
 
+    /// Nanoseconds that its first thread has run or waited for a CPU so far.
+    pub fn able_ns(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{0}/task/{0}/schedstat", self.pid())).unwrap();
+        text.split(' ').take(2).map(|number| number.parse::<u64>().unwrap()).sum()
+    }
+
     /// State and tracer of each thread.
     pub fn states(&self) -> Vec<(u32, u8, u32)> {
         let process = Process::open(self.pid()).unwrap();
@@ -144,6 +163,10 @@ impl Drop for Target {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_file(&self.path);
+        // What a dumped target left behind, where `core_pattern` is one of these.
+        for name in ["core".into(), format!("core.{}", self.pid())] {
+            let _ = std::fs::remove_file(std::env::temp_dir().join(name));
+        }
     }
 }
 
@@ -240,6 +263,6 @@ impl Report {
         assert_eq!(self.number("wanted"), sum, "{self:?}");
         assert_eq!(self.number("visits"), self.number("released"), "{self:?}");
         assert!(self.number("disturbed") <= self.number("idle"), "{self:?}");
-        assert_eq!(self.number("unreadable"), 0, "{self:?}");
+        assert!(self.number("unreadable") <= self.number("late_reads"), "{self:?}");
     }
 }

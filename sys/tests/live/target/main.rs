@@ -125,24 +125,34 @@ fn leader_ends() -> i32 {
     unreachable!()
 }
 
+fn is_traced() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    !status.contains("TracerPid:\t0\n")
+}
+
 /// Starts children in each of the three ways, and waits for them.
 fn forks() -> i32 {
     ready();
     while !stopping() {
         // fork and exec, or posix_spawn, as std sees fit.
-        if std::process::Command::new("true").status().is_ok_and(|status| status.success()) {
+        let untraced = ["-q", "^TracerPid:\t0$", "/proc/self/status"];
+        if std::process::Command::new("grep").args(untraced).status().is_ok_and(|status| status.success()) {
             count(counter::DONE);
+        } else {
+            count(counter::BROKEN_OFF);
         }
         // SAFETY: the child ends at once.
         unsafe {
             let child = libc::fork();
             if child == 0 {
                 work();
-                libc::_exit(5);
+                libc::_exit(if is_traced() { 6 } else { 5 });
             }
             let mut status = 0;
             if libc::waitpid(child, &mut status, 0) == child && libc::WEXITSTATUS(status) == 5 {
                 count(counter::DONE);
+            } else {
+                count(counter::BROKEN_OFF);
             }
         }
     }
@@ -176,6 +186,11 @@ fn end(how: &str) -> i32 {
     for _ in 0..3 {
         std::thread::spawn(spin);
     }
+    // SAFETY: a valid limit.
+    unsafe {
+        let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+        libc::setrlimit(libc::RLIMIT_CORE, &limit);
+    }
     ready();
     let until = Instant::now() + Duration::from_millis(200);
     while Instant::now() < until {
@@ -187,6 +202,8 @@ fn end(how: &str) -> i32 {
         "segv" => unsafe { libc::kill(libc::getpid(), libc::SIGSEGV) },
         code => return code.parse().expect("an exit code"),
     };
+    // Any of the threads may be the one that is given the signal.
+    spin();
     0
 }
 

@@ -43,6 +43,8 @@ struct Reader {
     released: u64,
     unreadable: u64,
     asleep: u64,
+    /// Reads at the end of a long visit that were refused.
+    cut: u64,
     started: u64,
     ended: u64,
     process_ends: u64,
@@ -52,6 +54,7 @@ struct Reader {
     /// Allocations between the beginnings of stops, or the tick, and the end of the next stop.
     allocated: u64,
     linger: Duration,
+    is_patient: bool,
     unwanted: bool,
 }
 
@@ -67,10 +70,17 @@ impl Visitor for Reader {
         let mut stack = [0; 1024];
         if memory.read(registers.sp(arch::HOST), &mut stack[..8]).is_err() {
             self.unreadable += 1;
+            return Verdict::Lost;
         }
         memory.read_prefix(registers.sp(arch::HOST), &mut stack);
-        while std::time::Instant::now() < until {
+        // What can read nothing has no reason to stay.
+        while std::time::Instant::now() < until
+            && (self.is_patient || memory.word(registers.sp(arch::HOST)).is_ok())
+        {
             std::hint::spin_loop();
+        }
+        if !self.linger.is_zero() && memory.word(registers.sp(arch::HOST)).is_err() {
+            self.cut += 1;
         }
         if self.unwanted { Verdict::NotWanted } else { Verdict::Sampled }
     }
@@ -115,7 +125,7 @@ impl Visitor for Reader {
     }
 }
 
-/// `trace PID RATE MILLISECONDS [wall] [linger] [unwanted] [family]`
+/// `trace PID RATE MILLISECONDS [wall] [linger] [dwell] [unwanted] [family]`
 pub fn trace() -> i32 {
     let signals = Blocked::new();
     match attach::check(number(2) as u32) {
@@ -165,6 +175,9 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
     if has("linger") {
         reader.linger = Duration::from_millis(3);
     }
+    if has("dwell") {
+        (reader.linger, reader.is_patient) = (Duration::from_millis(25), true);
+    }
     if has("family") {
         reader.family = Some(vec![process.pid()]);
     }
@@ -187,6 +200,8 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
             println!("released {}", reader.released);
             println!("unreadable {}", reader.unreadable);
             println!("asleep {}", reader.asleep);
+            println!("cut {}", reader.cut);
+            println!("late_reads {}", outcome.late_reads);
             println!("started {}", reader.started);
             println!("ended {}", reader.ended);
             println!("process_ends {}", reader.process_ends);

@@ -1,0 +1,306 @@
+//! A process whose stack, heap and registers lie.
+
+use super::{Choices, mix};
+use crate::arch::{Arch, Registers};
+use crate::elf::Elf;
+use crate::limits::STACK_FRAMES;
+use crate::maps::{FilePlace, Maps};
+use crate::memory::{Fault, Memory, Recorded};
+use crate::profile::{Kind, Meta, Receipt, Thread};
+use crate::sample::resolve::Symbols;
+use crate::sample::sampler::{Sampler, Sleeper};
+use crate::v8::builtins::Builtins;
+use crate::v8::bytecode::BytecodeSizes;
+use crate::v8::fixture::{FakeHeap, layout_with, smi_word};
+use crate::v8::image::Image;
+use crate::v8::isolate::{IsolateAccess, Source};
+use crate::v8::{Layout, Version};
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::ops::Range;
+
+const CODE: u64 = 0x40_0000;
+const BLOB: Range<u64> = 0x1000..0x2000;
+const HEAP: Range<u64> = 0x10_0000..0x18_0000;
+/// Compiled code, as writable as V8 has it.
+const JIT: Range<u64> = 0x70_0000..0x71_0000;
+const STACK: Range<u64> = 0x7fff_0000_0000..0x7fff_0000_8000;
+/// Between code objects.
+const CODE_STEP: u64 = 0x400;
+const MAPS: &[u8] = b"00400000-00410000 r-xp 00000000 08:01 7 /usr/bin/node\n\
+    00700000-00710000 rwxp 00000000 00:00 0 \n\
+    7fff00000000-7fff00008000 rw-p 00000000 00:00 0 [stack]\n";
+
+/// Reads of memory that one stop may take at most, each of any size.
+const READS: u64 = 400_000;
+
+/// V8 versions that a lie is told for.
+const VERSIONS: [(u16, u16); 16] = [
+    (3, 14),
+    (3, 28),
+    (4, 5),
+    (5, 1),
+    (6, 2),
+    (6, 8),
+    (7, 4),
+    (8, 4),
+    (9, 4),
+    (10, 2),
+    (11, 3),
+    (12, 4),
+    (13, 6),
+    (14, 1),
+    (14, 6),
+    (15, 0),
+];
+
+/// A process' memory, part of which is as it should be.
+struct Lies<'a> {
+    good: &'a Good,
+    seed: u64,
+    /// Of 256 words, so many are lies.
+    density: u64,
+    reads: Cell<u64>,
+}
+
+impl Lies<'_> {
+    fn word_at(&self, at: u64) -> u64 {
+        let draw = mix(self.seed ^ at);
+        match self.good.word(at) {
+            Some(good) if draw % 256 >= self.density => good,
+            _ => self.lie(at, mix(draw)),
+        }
+    }
+
+    fn lie(&self, at: u64, draw: u64) -> u64 {
+        let (kind, value) = (draw % 16, draw >> 4);
+        match kind {
+            // Something that is there, of whatever kind; what this belongs to; itself.
+            0..=3 => self.good.objects[value as usize % self.good.objects.len()],
+            4 => at | 1,
+            5 => (at & !31) | 1,
+            6 => at,
+            // A place in the heap, the code, the stack; most often a little further on.
+            7 => (HEAP.start + value % (HEAP.end - HEAP.start)) | 1,
+            8 => CODE + BLOB.start + value % (BLOB.end - BLOB.start),
+            9 => JIT.start + value % (JIT.end - JIT.start),
+            10 => STACK.start + value % (STACK.end - STACK.start) & !7,
+            11 => at.wrapping_add(value % 512),
+            // Numbers: a frame's marker, small, huge, negative.
+            12 => (value % 64) << 1,
+            13 => smi_word((value % 300) as i32),
+            14 => [u64::MAX, 1 << 63, u64::from(u32::MAX) << 32, u64::from(u32::MAX), 0][value as usize % 5],
+            _ => mix(value),
+        }
+    }
+}
+
+impl Memory for Lies<'_> {
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Fault> {
+        self.reads.set(self.reads.get() + 1);
+        let end = address.checked_add(into.len() as u64).ok_or(Fault { address })?;
+        let is_there = |range: &Range<u64>| range.start <= address && end <= range.end;
+        if ![HEAP, JIT, STACK].iter().any(is_there) {
+            return Err(Fault { address });
+        }
+        let (mut at, mut into) = (address, into);
+        while !into.is_empty() {
+            let word = self.word_at(at & !7).to_le_bytes();
+            let part = &word[(at % 8) as usize..];
+            let len = part.len().min(into.len());
+            let (head, rest) = into.split_at_mut(len);
+            head.copy_from_slice(&part[..len]);
+            (at, into) = (at + len as u64, rest);
+        }
+        Ok(())
+    }
+}
+
+/// The true part of a process' memory.
+struct Good {
+    /// From the start of the heap and of the stack on.
+    heap: Vec<Option<u64>>,
+    stack: Vec<Option<u64>>,
+    /// The map of code objects, which stand at even distances.
+    code_map: u64,
+    /// All objects, tagged.
+    objects: Vec<u64>,
+}
+
+impl Good {
+    fn word(&self, at: u64) -> Option<u64> {
+        let index = |start: u64| Some((at.checked_sub(start)? / 8) as usize);
+        match at {
+            _ if STACK.contains(&at) => *self.stack.get(index(STACK.start)?)?,
+            _ if HEAP.contains(&at) => *self.heap.get(index(HEAP.start)?)?,
+            _ if JIT.contains(&at) && at.is_multiple_of(CODE_STEP) => Some(self.code_map),
+            _ => None,
+        }
+    }
+}
+
+struct NoSymbols;
+
+impl Symbols for NoSymbols {
+    fn name(&mut self, _: FilePlace, _: &mut String) -> Kind {
+        Kind::Native
+    }
+    fn path(&mut self, _: FilePlace, _: &mut String) {}
+}
+
+/// A 64-bit executable with one segment and nothing else.
+pub(super) fn executable(arch: Arch) -> Vec<u8> {
+    let mut file = vec![0; 0x2000];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"\x7fELF\x02\x01\x01");
+    put(16, &2u16.to_le_bytes());
+    put(18, &arch.elf_machine().to_le_bytes());
+    put(32, &64u64.to_le_bytes());
+    put(54, &56u16.to_le_bytes());
+    put(56, &1u16.to_le_bytes());
+    put(64, &1u32.to_le_bytes());
+    put(68, &5u32.to_le_bytes());
+    put(80, &CODE.to_le_bytes());
+    put(96, &0x2000u64.to_le_bytes());
+    put(104, &0x2000u64.to_le_bytes());
+    file
+}
+
+/// The layout of some version; with what `seed` makes of it, some of its symbols lie.
+fn layout(choices: &mut Choices<'_>) -> Option<Layout> {
+    let (major, minor) = VERSIONS[choices.below(VERSIONS.len())];
+    let (density, seed) = (u64::from(choices.byte() % 4) * 12, choices.word());
+    let lie = |name: &str, value: Option<i32>| {
+        let draw = mix(name.bytes().fold(seed, |sum, byte| mix(sum ^ u64::from(byte))));
+        if draw % 256 >= density {
+            return value;
+        }
+        match draw >> 8 & 7 {
+            0 => None,
+            1 => Some(i32::MAX),
+            2 => Some(i32::MIN),
+            3 => Some(-1),
+            4 => Some((draw >> 16) as i32 % 4096),
+            5 => value.map(|value| value ^ 1),
+            _ => Some((draw >> 32) as i32),
+        }
+    };
+    layout_with(Version { major, minor, ..Version::default() }, &lie)
+}
+
+/// Strings, scripts, functions and code, and a stack of three interpreted functions over an entry frame.
+fn process(layout: Layout) -> Good {
+    let mut heap = FakeHeap::new(layout);
+    let mut objects = Vec::new();
+    let empty = heap.string("");
+    let path = heap.string("/srv/app.js");
+    let wide = heap.wide_string("function \u{444}() {}\n");
+    let source = heap.string("function root() {\n middle();\n}\nfunction middle() {\n leaf();\n}\n");
+    let cons = heap.composed(1, 90, source, wide);
+    let endless = heap.composed(1 | 8, u32::MAX, cons, cons);
+    let slice = heap.composed(3 | 8, 20, source, smi_word(4));
+    let thin = heap.composed(5, 11, path, 0);
+    let outside = heap.composed(2 | 8, 1 << 30, 0x9000, 0x9000);
+    let script = heap.script(path, cons, 3);
+    let table = heap.object(heap.layout.types.fixed_array, &[smi_word(4), script, endless, cons, 0]);
+    objects.extend([empty, path, wide, source, cons, endless, slice, thin, outside, script, table]);
+    let mut stack = Recorded::new();
+    let mut fp = STACK.start + 0x80;
+    for (name, start) in [("leaf", 71), ("middle", 45), ("root", 13)] {
+        let name = heap.string(name);
+        let scope = heap.scope_info(&[path, endless], name, cons, start, start + 4);
+        let kind = heap.layout.types.bytecode_array.unwrap_or(191);
+        let code = heap.object(kind, &[smi_word(4), table, 0, 0, 0, 0]);
+        let shared = heap.shared(scope, script, code);
+        let function = heap.function(shared);
+        objects.extend([name, scope, code, shared, function]);
+        let next = fp + 0x100;
+        let back = CODE + BLOB.start + 0x100;
+        for (offset, word) in
+            [(0, next), (8, back), (-8, empty), (-16, function), (-24, 1), (-32, code), (-40, smi_word(53))]
+        {
+            stack.put_word(fp.wrapping_add_signed(offset), word);
+        }
+        fp = next;
+    }
+    // The entry frame: its marker, and no caller.
+    stack.put_word(fp - 8, 1 << 1);
+    objects.extend(heap.maps().map(|map| map.1));
+    objects.extend(JIT.step_by(CODE_STEP as usize).map(|at| at | 1));
+    let code_map = heap.map(heap.layout.types.instructions);
+    let words =
+        |memory: &Recorded, range: Range<u64>| range.step_by(8).map(|at| memory.word(at).ok()).collect();
+    let end = heap.room(0);
+    Good {
+        heap: words(&heap.memory, HEAP.start..end),
+        stack: words(&stack, STACK.start..fp + 8),
+        code_map,
+        objects,
+    }
+}
+
+/// Some stops of a thread, by the sampler as node-flame uses it.
+pub fn sampler(bytes: &[u8]) {
+    let mut choices = Choices(bytes);
+    let arch = if choices.byte().is_multiple_of(8) { Arch::Aarch64 } else { Arch::X86_64 };
+    let Some(layout) = layout(&mut choices) else { return };
+    let good = process(layout.clone());
+    let file = executable(arch);
+    let Ok(elf) = Elf::parse(&file) else { return };
+    let mut maps = Maps::new();
+    maps.update(MAPS, &[]);
+    let Some(v8) = maps.place(CODE).map(|place| place.module) else { return };
+    let source = match choices.byte() % 4 {
+        0 => Source::ThreadLocal(choices.number() as i64),
+        1 => Source::Key(choices.number()),
+        _ => Source::Register,
+    };
+    let mut field = || (!choices.byte().is_multiple_of(3)).then(|| choices.number() as i32);
+    let isolate = IsolateAccess { source, c_entry_fp: field(), js_entry_sp: field() };
+    let sizes: Vec<u8> = (0..64).map(|_| choices.byte() % 8).collect();
+    let bytecode_sizes = (!sizes.is_empty()).then(|| BytecodeSizes::new(&sizes, layout.bytecode));
+    let image = Image { layout, builtins: Builtins::unnamed(BLOB), isolate, bytecode_sizes };
+    let mut sampler = Sampler::new(&elf, image, maps, v8);
+    sampler.module(v8, Some(elf));
+    sampler.thread(0, Thread { tid: 1, name: "main".to_string() }, true);
+    for at_us in 0..4 {
+        let how = choices.byte();
+        let lies = Lies {
+            good: &good,
+            seed: choices.word(),
+            density: u64::from(how % 16) * u64::from(how % 16),
+            reads: Cell::new(0),
+        };
+        let mut registers = Registers { syscall: -1, tls: choices.number(), ..Registers::default() };
+        registers
+            .general
+            .iter_mut()
+            .zip(0..)
+            .for_each(|(word, number)| *word = lies.lie(number * 8, mix(lies.seed ^ number)));
+        registers.pc = match how >> 4 & 3 {
+            0 => CODE + BLOB.start + 0x100,
+            1 => JIT.start + u64::from(choices.half()) % 0x1_0000,
+            _ => lies.lie(0, choices.word()),
+        };
+        if !how.is_multiple_of(5) {
+            registers.general[arch.stack_pointer()] = STACK.start;
+            registers.general[arch.frame_pointer()] = STACK.start + 0x80;
+        } else if how.is_multiple_of(10) {
+            registers.general[arch.stack_pointer()] = choices.number();
+            registers.general[arch.frame_pointer()] = choices.number();
+        }
+        if how.is_multiple_of(7) {
+            let sleeper = Sleeper { pc: registers.pc, sp: registers.sp(arch) };
+            let still = how.is_multiple_of(2);
+            sampler.asleep(0, sleeper, still, at_us, &lies, &|| !how.is_multiple_of(3));
+        } else {
+            sampler.held(0, &registers, &lies);
+            sampler.released(0, at_us, &lies);
+        }
+        assert!(sampler.last().len() <= STACK_FRAMES + 2);
+        assert!(lies.reads.get() <= READS, "{} reads in one stop", lies.reads.get());
+    }
+    sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+}
