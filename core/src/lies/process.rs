@@ -86,7 +86,7 @@ impl Lies<'_> {
             7 => (HEAP.start + value % (HEAP.end - HEAP.start)) | 1,
             8 => CODE + BLOB.start + value % (BLOB.end - BLOB.start),
             9 => JIT.start + value % (JIT.end - JIT.start),
-            10 => STACK.start + value % (STACK.end - STACK.start) & !7,
+            10 => (STACK.start + value % (STACK.end - STACK.start)) & !7,
             11 => at.wrapping_add(value % 512),
             // Numbers: a frame's marker, small, huge, negative.
             12 => (value % 64) << 1,

@@ -49,7 +49,9 @@ impl<'a> Natives<'a> {
         if self.open.len() <= at {
             self.open.resize(at + 1, None);
         }
-        self.open[at] = elf.map(|elf| Open { elf, unwind: ModuleUnwind::new(&elf) });
+        let unwind = elf.as_ref().and_then(ModuleUnwind::new);
+        unwind.iter().for_each(ModuleUnwind::warm);
+        self.open[at] = elf.map(|elf| Open { elf, unwind });
         self.unwinder.clear();
     }
 
