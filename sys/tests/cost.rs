@@ -1,11 +1,14 @@
 //! What a target pays. By themselves: other tests would take the CPUs from these, and these from others.
 
+#[path = "live/counter.rs"]
+#[allow(dead_code, reason = "the tests of sessions use the rest")]
+pub mod counter;
 #[path = "live/stage.rs"]
 #[allow(dead_code, reason = "the tests of sessions use the rest")]
 mod stage;
 
 use rustix::process::Signal;
-use stage::{Target, Tracer, counter, pause, rounds, tell};
+use stage::{Target, Tracer, pause, rounds, tell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,10 +27,16 @@ struct Speed {
     able: f64,
 }
 
+/// Nanoseconds that a target's first thread has run or waited for a CPU so far.
+fn able_ns(target: &Target) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{0}/task/{0}/schedstat", target.pid())).unwrap();
+    text.split(' ').take(2).map(|number| number.parse::<u64>().unwrap()).sum()
+}
+
 fn speed(target: &Target, milliseconds: u64) -> Speed {
-    let (begin, steps, able) = (Instant::now(), target.get(counter::PROGRESS), target.able_ns());
+    let (begin, steps, able) = (Instant::now(), target.get(counter::PROGRESS), able_ns(target));
     pause(milliseconds);
-    let (time, able_now) = (begin.elapsed().as_secs_f64(), target.able_ns());
+    let (time, able_now) = (begin.elapsed().as_secs_f64(), able_ns(target));
     let steps = (target.get(counter::PROGRESS) - steps) as f64;
     Speed { steps: steps / time / 1e3, able: (able_now - able) as f64 / 1e9 / time }
 }

@@ -105,8 +105,8 @@ mod tests {
     /// Inputs without `FLAME_CASES`.
     const CASES: u64 = 3_000;
 
-    /// Longest time that one input may take on a machine that is busy with something else.
-    const LONGEST: Duration = Duration::from_secs(20);
+    /// Longest time that one input may take: some milliseconds of work.
+    const LONGEST: Duration = Duration::from_secs(5);
 
     /// `FLAME_CASES=NUMBER`: ten times as many inputs in all; `FLAME_CASES=NUMBER:KIND`: of that kind alone.
     fn wanted() -> (u64, Option<std::string::String>) {
@@ -137,9 +137,7 @@ mod tests {
                     chunk.copy_from_slice(&mix(state).to_le_bytes()[..chunk.len()]);
                 }
                 let told = Told { kind: kind.name, case, seed };
-                let begin = Instant::now();
-                (kind.read)(&bytes);
-                slowest = slowest.max(begin.elapsed());
+                slowest = slowest.max(time(kind, &bytes));
                 std::mem::forget(told);
             }
             assert!(slowest < LONGEST, "{}: {slowest:?} for one input; FLAME_SEED={seed}", kind.name);
@@ -150,6 +148,20 @@ mod tests {
                 slowest.as_secs_f64() * 1e3
             );
         }
+    }
+
+    /// How long an input takes. One that took long is read again: others may have had the CPU.
+    fn time(kind: Kind, bytes: &[u8]) -> Duration {
+        let mut least = Duration::MAX;
+        for _ in 0..5 {
+            let begin = Instant::now();
+            (kind.read)(bytes);
+            least = least.min(begin.elapsed());
+            if least < Duration::from_secs(1) {
+                break;
+            }
+        }
+        least
     }
 
     /// Says which input it was, if that ends in a panic.
@@ -169,7 +181,7 @@ mod tests {
     fn every_input_that_once_broke_a_reader_is_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lies/found");
         let mut count = 0;
-        for entry in fs::read_dir(folder).unwrap() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap();
             let kind = KINDS.iter().find(|kind| name.starts_with(kind.name)).expect("KIND-WHAT");

@@ -258,7 +258,8 @@ pub fn sampler(bytes: &[u8]) {
         _ => Source::Register,
     };
     let mut field = || (!choices.byte().is_multiple_of(3)).then(|| choices.number() as i32);
-    let isolate = IsolateAccess { source, c_entry_fp: field(), js_entry_sp: field() };
+    let root_bias = arch.root_bias();
+    let isolate = IsolateAccess { source, root_bias, c_entry_fp: field(), js_entry_sp: field() };
     let sizes: Vec<u8> = (0..64).map(|_| choices.byte() % 8).collect();
     let bytecode_sizes = (!sizes.is_empty()).then(|| BytecodeSizes::new(&sizes, layout.bytecode));
     let image = Image { layout, builtins: Builtins::unnamed(BLOB), isolate, bytecode_sizes };

@@ -118,12 +118,6 @@ impl Target {
         }
     }
 
-    /// Nanoseconds that its first thread has run or waited for a CPU so far.
-    pub fn able_ns(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{0}/task/{0}/schedstat", self.pid())).unwrap();
-        text.split(' ').take(2).map(|number| number.parse::<u64>().unwrap()).sum()
-    }
-
     /// State and tracer of each thread.
     pub fn states(&self) -> Vec<(u32, u8, u32)> {
         let process = Process::open(self.pid()).unwrap();

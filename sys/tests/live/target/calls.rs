@@ -63,8 +63,8 @@ pub fn all() -> i32 {
             libc::write(write_end, (&raw const pause).cast(), 1);
         }),
         // SAFETY: as above.
-        Box::new(move || {
-            check(i64::from(unsafe { libc::accept(quiet, std::ptr::null_mut(), std::ptr::null_mut()) }))
+        Box::new(move || unsafe {
+            check(i64::from(libc::accept(quiet, std::ptr::null_mut(), std::ptr::null_mut())));
         }),
         // SAFETY: as above; nobody accepts, so there is room for the first callers only.
         Box::new(move || unsafe {
