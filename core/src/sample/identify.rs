@@ -316,7 +316,8 @@ impl<M: Memory> Identify<'_, '_, M> {
             }
             CodeKind::FullCodegen => {
                 self.codes.learn(code, function);
-                self.push_at(function, Position::NONE, Kind::Baseline);
+                let position = self.places.in_full_codegen(&self.heap, code, function, at);
+                self.push_at(function, position, Kind::Baseline);
             }
             CodeKind::RegExp => self.push(RawFrame::RegExp),
             _ => self.interpreted(frame, handler, function),

@@ -11,7 +11,7 @@ use crate::profile::pool::hash;
 use crate::v8::bytecode::BytecodeSizes;
 use crate::v8::layout::CodeKind;
 use crate::v8::position::{Entries, SourcePosition, at_or_before};
-use crate::v8::{Decode, Heap};
+use crate::v8::{Decode, Heap, relocation};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -115,6 +115,45 @@ impl Places {
             .map_or(Position::NONE, |bytecode| self.in_bytecode(heap, function, bytecode_array, bytecode));
         self.keep(key, &[(function, position)]);
         position
+    }
+
+    /// The position at a place in a function's full-codegen code.
+    pub fn in_full_codegen<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        known: &KnownCode,
+        function: FunctionId,
+        at: At,
+    ) -> Position {
+        let key = Key::Code { id: known.id.0, at };
+        if let Some(range) = self.get(key) {
+            return self.frames[range].first().map_or(Position::NONE, |frame| frame.1);
+        }
+        let position = match self.full_codegen_position(heap, known.code.positions, at.offset) {
+            Ok(position) => Position::new(u32::try_from(position).ok()),
+            Err(_) => {
+                self.unread += 1;
+                Position::NONE
+            }
+        };
+        self.keep(key, &[(function, position)]);
+        position
+    }
+
+    /// Plain offsets in the source, without the flags of later versions.
+    fn full_codegen_position<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        table: u64,
+        offset: u32,
+    ) -> Result<u64, Decode> {
+        let length = self.table(heap, table)?;
+        let (table, layout) = (&self.table[..length], &heap.layout.positions);
+        let position = match layout.relocation {
+            Some(form) => relocation::at_or_before(relocation::Entries::new(table, form), offset.into()),
+            None => at_or_before(Entries::new(table, layout), offset.into()),
+        };
+        position.ok_or(Decode::Bound)
     }
 
     fn bytecode_position<M: Memory>(

@@ -15,6 +15,7 @@ pub mod isolate;
 pub mod layout;
 pub mod own_name;
 pub mod position;
+pub mod relocation;
 pub mod safepoint;
 pub mod script;
 pub mod string;

@@ -130,22 +130,21 @@ impl<M: Memory> Heap<'_, M> {
         Ok(None)
     }
 
-    /// Whether a property's key is the string `name`.
+    /// Whether a property's key is the string `name`: as all keys it is internalized, so it is sequential.
     fn is_name(&self, key: u64) -> bool {
-        const NAME: &[u8] = b"name";
-        let mut is_name = false;
-        let is_long = !is_smi(key)
-            && self.is_string(key)
-            && self.string_length(key) == Ok(NAME.len() as u32)
-            && self
-                .string_runs(key, NAME.len() as u32, |run| {
-                    let mut bytes = [0; NAME.len()];
-                    is_name =
-                        run.one_byte && self.memory.read(run.address, &mut bytes).is_ok() && bytes == NAME;
-                    false
-                })
-                .is_ok();
-        is_long && is_name
+        const NAME: u64 = u32::from_le_bytes(*b"name") as u64;
+        let Ok((address, kind)) = self.object(key) else { return false };
+        let shape = &self.layout.string;
+        let mut bytes = [0; 40];
+        let size = usize::from(shape.payload) + 8;
+        if !self.layout.types.is_string(kind)
+            || kind & (shape.representation | shape.one_byte) != shape.one_byte
+            || self.memory.read(address, &mut bytes[..size.min(40)]).is_err()
+        {
+            return false;
+        }
+        let length = shape.length + if shape.length_is_smi { 4 } else { 0 };
+        half(&bytes, length) == 4 && word(&bytes, shape.payload) & 0xffff_ffff == NAME
     }
 }
 

@@ -16,7 +16,7 @@ pub use frames::{ArgumentSlots, FrameLayout, FrameType, InterpretedSlots, Marker
 pub use objects::{
     FunctionLayout, ScopeInfoLayout, ScriptLayout, SharedLayout, StartPosition, StringLayout, Types,
 };
-pub use positions::{BytecodeForm, PositionForm, PositionLayout};
+pub use positions::{BytecodeForm, PositionForm, PositionLayout, RelocationForm};
 pub use properties::PropertyLayout;
 pub use translation::{SafepointForm, TranslationLayout, TranslationOps};
 

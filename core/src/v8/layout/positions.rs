@@ -12,6 +12,26 @@ pub enum PositionForm {
     FlagBits,
 }
 
+/// How relocation info is written, in which full-codegen's source positions stand up to 5.1
+/// (`src/assembler.cc`): records from the last byte to the first, whose lowest two bits are a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelocationForm {
+    /// A long record has four bits for what it is and two more for which of them.
+    Extra {
+        /// Pools of constants have records of their own.
+        has_pools: bool,
+    },
+    /// A long record has six bits for what it is.
+    Modes {
+        /// A comment; a position and a statement's position follow.
+        comment: u8,
+        /// A distance in several bytes.
+        jump: u8,
+        /// Others with four bytes of data.
+        words: &'static [u8],
+    },
+}
+
 /// How instructions of bytecode, and V8's table of their sizes, are written
 /// (`src/interpreter/bytecodes.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +70,8 @@ impl BytecodeForm {
 pub struct PositionLayout {
     /// Form of the tables; `None` where positions stand in the relocation info.
     pub form: Option<PositionForm>,
+    /// Form of the relocation info that positions stand in.
+    pub relocation: Option<RelocationForm>,
     /// Code offset before the first entry: -1 since 8.4, for the function's entry.
     pub first_code_offset: i32,
     /// Bits of a position below the script offset: since 7.4 bit 0 says that it is external.
@@ -67,6 +89,14 @@ impl PositionLayout {
             ((5, 4), Some(PositionForm::SignedDelta)),
             ((14, 1), Some(PositionForm::FlagBits)),
         ];
+        const RELOCATION: Since<Option<RelocationForm>> = &[
+            ((3, 11), Some(RelocationForm::Extra { has_pools: false })),
+            ((4, 5), Some(RelocationForm::Extra { has_pools: true })),
+            ((4, 6), Some(RelocationForm::Modes { comment: 7, jump: 21, words: &[1, 12, 18, 19] })),
+            ((5, 0), Some(RelocationForm::Modes { comment: 6, jump: 19, words: &[1, 16, 17] })),
+            ((5, 1), Some(RelocationForm::Modes { comment: 7, jump: 21, words: &[1, 18, 19] })),
+            ((5, 4), None),
+        ];
         const FIRST: Since<i32> = &[((3, 11), 0), ((8, 4), -1)];
         const SHIFT: Since<u8> = &[((3, 11), 0), ((7, 4), 1)];
         const TABLE: Since<u16> = &[((3, 11), 32), ((12, 4), 24)];
@@ -83,6 +113,7 @@ impl PositionLayout {
         let data = offset(constants.get("class_BytecodeArray__data__uintptr_t")).or(at(DATA, version))?;
         Some(PositionLayout {
             form: at(FORM, version)?,
+            relocation: at(RELOCATION, version)?,
             first_code_offset: at(FIRST, version)?,
             shift: at(SHIFT, version)?,
             bytecode_table: at(TABLE, version)?,
