@@ -1,7 +1,6 @@
 //! Inlined functions are frames of their own, and every frame knows the line it executes.
 //!
-//! A sweep: it takes some minutes, so it runs with `--features sweeps` alone.
-#![cfg(feature = "sweeps")]
+//! A few versions always; all of them in a sweep of some minutes, with `--features sweeps`.
 
 use tests::{
     matrix::{Options, alone, cells, failures, look_again, measure_all, table, tell},
@@ -10,7 +9,11 @@ use tests::{
     version::Version,
 };
 
+/// Versions whose inlining and positions differ most: before Maglev, with it, and with its newer tables.
+const FEW: [Version; 3] = [Version::new(20, 20, 2), Version::new(24, 21, 0), Version::new(26, 10, 0)];
+
 /// The last release of each even major from 10 on.
+#[cfg(feature = "sweeps")]
 const VERSIONS: [Version; 9] = [
     Version::new(10, 24, 1),
     Version::new(12, 22, 12),
@@ -23,11 +26,21 @@ const VERSIONS: [Version; 9] = [
     Version::new(26, 10, 0),
 ];
 
-#[test]
-fn inlined_functions_are_frames_of_their_own() {
+/// Versions with full-codegen whose source positions are written in ways of their own.
+#[cfg(feature = "sweeps")]
+const FULL_CODEGEN: [Version; 5] = [
+    Version::new(4, 9, 1),
+    Version::new(5, 12, 0),
+    Version::new(6, 17, 1),
+    Version::new(7, 10, 1),
+    Version::new(8, 0, 0),
+];
+
+/// A workload whose small functions V8 inlines shows whole chains, and the same ones as without inlining.
+fn judge_inlining(versions: &[Version], warm_up: f64) {
     let _alone = alone();
-    let options = Options { warm_up: 5.0, ..Options::default() };
-    let cells = cells(&VERSIONS, &["inlined.js"], &[Tier::Default, Tier::NotInlined]).unwrap();
+    let options = Options { warm_up, ..Options::default() };
+    let cells = cells(versions, &["inlined.js"], &[Tier::Default, Tier::NotInlined]).unwrap();
     let mut measured = measure_all(cells, options, 2, |_, _| ());
     look_again(&mut measured, options, 97.0);
     tell(&table(&measured));
@@ -40,12 +53,11 @@ fn inlined_functions_are_frames_of_their_own() {
     }
 }
 
-#[test]
-fn executing_lines_are_those_of_calls_and_loops() {
+/// Lines are those on which a call or a loop stands.
+fn judge_lines(versions: &[Version], workloads: &[&str], tiers: &[Tier]) {
     let _alone = alone();
     let options = Options { lines: true, ..Options::default() };
-    let tiers = [Tier::NotInlined, Tier::Unoptimized, Tier::Sparkplug];
-    let cells = cells(&VERSIONS, &["lines.js", "methods.js"], &tiers).unwrap();
+    let cells = cells(versions, workloads, tiers).unwrap();
     let mut wrong = Vec::new();
     for (cell, result) in measure_all(cells, options, 2, |_, _| ()) {
         let lines = result.unwrap_or_else(|e| panic!("{cell:?}: {e}")).lines.unwrap_or_default();
@@ -64,4 +76,33 @@ fn executing_lines_are_those_of_calls_and_loops() {
         }
     }
     assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn inlined_functions_are_frames_of_their_own() {
+    judge_inlining(&FEW, 2.0);
+}
+
+#[test]
+fn executing_lines_are_those_of_calls_and_loops() {
+    judge_lines(&FEW, &["lines.js"], &[Tier::NotInlined, Tier::Sparkplug]);
+}
+
+#[cfg(feature = "sweeps")]
+#[test]
+fn inlined_functions_are_frames_on_every_version() {
+    judge_inlining(&VERSIONS, 5.0);
+}
+
+#[cfg(feature = "sweeps")]
+#[test]
+fn executing_lines_are_right_on_every_version() {
+    let tiers = [Tier::NotInlined, Tier::Unoptimized, Tier::Sparkplug];
+    judge_lines(&VERSIONS, &["lines.js", "methods.js"], &tiers);
+}
+
+#[cfg(feature = "sweeps")]
+#[test]
+fn executing_lines_of_full_codegen_are_right() {
+    judge_lines(&FULL_CODEGEN, &["lines.js", "methods.js"], &[Tier::Unoptimized]);
 }
