@@ -177,9 +177,11 @@ fn refused(f: &mut Formatter<'_>, pid: u32, refusal: &Refusal) -> fmt::Result {
             f,
             "{pid} is built for another processor (ELF machine {machine}); use the node-flame of that one"
         ),
-        Refusal::Emulated => write!(
+        Refusal::Emulated { by } => write!(
             f,
-            "{pid} is an emulator: the program in it is of another processor and cannot be seen from outside"
+            "{pid} is the emulator {}: the program in it is built for another processor and cannot be seen from \
+             outside; profile it on a host of that processor",
+            Printable(by.as_str())
         ),
         Refusal::Traced { by: 0, .. } => write!(
             f,

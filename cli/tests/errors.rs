@@ -56,6 +56,17 @@ fn other_javascript_engines_are_told_by_name() {
 }
 
 #[test]
+fn an_emulated_program_is_told_by_its_emulator() {
+    let scratch = Scratch::new("emulated");
+    let path = scratch.path("qemu-aarch64-static");
+    fs::copy(found("cat"), &path).unwrap();
+    let mut target = Target::start(&mut Command::new(&path));
+    let words = "is the emulator qemu-aarch64: the program in it is built for another processor";
+    node_flame(&format!("{} text 1", target.pid())).assert(1, &[words]);
+    target.assert_unharmed();
+}
+
+#[test]
 fn an_executable_with_a_hostile_name_never_reaches_the_terminal_raw() {
     let scratch = Scratch::new("hostile");
     let path = scratch.path("a\u{1b}[2Jb\n");

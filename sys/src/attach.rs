@@ -39,7 +39,10 @@ pub enum Refusal {
         machine: u16,
     },
     /// Its executable is a user-mode emulator (`qemu-…`): what runs in it is not this processor's code.
-    Emulated,
+    Emulated {
+        /// The emulator, `qemu-PROCESSOR`.
+        by: Name,
+    },
     /// Another process traces it already.
     Traced {
         /// The tracer, 0 if it is outside of this pid namespace.
@@ -127,7 +130,9 @@ impl fmt::Display for Refusal {
             Refusal::Machine { machine } => {
                 write!(f, "its executable is for another processor (ELF machine {machine})")
             }
-            Refusal::Emulated => f.write_str("it is an emulator that runs code of another processor"),
+            Refusal::Emulated { by } => {
+                write!(f, "it is {}, which runs code of another processor", by.as_str())
+            }
             Refusal::Traced { by: 0, .. } => f.write_str("it is traced from another pid namespace"),
             Refusal::Traced { by, name } => write!(f, "it is already traced by {} ({by})", name.as_str()),
             Refusal::NotPermitted(_) => f.write_str("the kernel does not permit to trace it"),
@@ -179,7 +184,8 @@ pub fn check(pid: u32) -> Result<Process, Refusal> {
     let exe = process.exe().map_err(gone)?;
     let base = exe.rsplit(|byte| *byte == b'/').next().unwrap_or(&exe);
     if base.starts_with(b"qemu-") && !base.starts_with(b"qemu-system") {
-        return Err(Refusal::Emulated);
+        let name = String::from_utf8_lossy(base);
+        return Err(Refusal::Emulated { by: Name::new(name.trim_end_matches("-static")) });
     }
     // Opening it asks for the same permission as tracing does.
     match process.file("mem") {
