@@ -60,11 +60,15 @@ impl Build {
         let place = (self.text(file), line_offset);
         let script = self.sources.iter().count() as u32;
         let units: Vec<u16> = text.encode_utf16().collect();
+        let one_byte = units.iter().all(|unit| *unit < 256);
+        let bytes: Vec<u8> = if one_byte {
+            units.iter().map(|unit| *unit as u8).collect()
+        } else {
+            units.iter().flat_map(|unit| unit.to_le_bytes()).collect()
+        };
         let added = self.sources.add(script, place, |filling| {
-            let piece = filling.piece(units.len() as u32, false, |into| {
-                into.chunks_exact_mut(2)
-                    .zip(&units)
-                    .for_each(|(into, unit)| into.copy_from_slice(&unit.to_le_bytes()));
+            let piece = filling.piece(units.len() as u32, one_byte, |into| {
+                into.copy_from_slice(&bytes);
                 Ok::<(), ()>(())
             });
             piece.unwrap_or(Ok(()))

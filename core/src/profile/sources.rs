@@ -141,17 +141,29 @@ impl<'s> Source<'s> {
         i64::from(self.entry.line_offset) + 1
     }
 
-    /// Its characters. Half a surrogate pair becomes U+FFFD.
-    pub fn characters(self) -> impl Iterator<Item = char> + 's {
+    /// Its pieces, in order: bytes, and whether one is a character (Latin-1) or two (UTF-16).
+    pub fn pieces(self) -> impl Iterator<Item = (&'s [u8], bool)> {
         let Source { entry, sources } = self;
         let pieces = sources.pieces.get(entry.first as usize..entry.end as usize).unwrap_or_default();
-        let units = pieces.iter().flat_map(|piece| {
+        pieces.iter().map(|piece| {
             let bytes = sources.arena.get(piece.start as usize..piece.end as usize).unwrap_or_default();
-            let (narrow, wide) = if piece.one_byte { (bytes, &[][..]) } else { (&[][..], bytes) };
+            (bytes, piece.one_byte)
+        })
+    }
+
+    /// Its UTF-16 units.
+    pub fn units(self) -> impl Iterator<Item = u16> {
+        self.pieces().flat_map(|(bytes, one_byte)| {
+            let (narrow, wide) = if one_byte { (bytes, &[][..]) } else { (&[][..], bytes) };
             let wide = wide.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
             narrow.iter().map(|byte| u16::from(*byte)).chain(wide)
-        });
-        char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+        })
+    }
+
+    /// Whether another one has the same text at the same lines.
+    pub fn is_same(self, other: Source<'_>) -> bool {
+        let has_same = |other: Source<'_>| self.pieces().eq(other.pieces()) || self.units().eq(other.units());
+        self.first_line() == other.first_line() && has_same(other)
     }
 }
 
@@ -179,7 +191,8 @@ mod tests {
     }
 
     fn texts(sources: &Sources) -> Vec<String> {
-        sources.iter().map(|source| source.characters().collect()).collect()
+        let text = |source: Source<'_>| String::from_utf16_lossy(&source.units().collect::<Vec<_>>());
+        sources.iter().map(text).collect()
     }
 
     #[test]
@@ -190,6 +203,9 @@ mod tests {
         put(&mut sources, 4, &[(b"\x3d\xd8", false)]);
         assert_eq!(texts(&sources), ["caf\u{e9} \u{1f600}!", "\u{fffd}"]);
         assert!(sources.has(3) && !sources.has(5));
+        put(&mut sources, 5, &[(b"\x3d\xd8", false)]);
+        let [pair, half, same] = [0, 1, 2].map(|at| sources.iter().nth(at).unwrap());
+        assert!(half.is_same(same) && !half.is_same(pair));
     }
 
     #[test]
@@ -199,7 +215,7 @@ mod tests {
         put(&mut sources, 1, &[(b"abc", true), (&large, true)]);
         put(&mut sources, 2, &[(b"abc", true)]);
         assert!(!sources.has(1) && sources.refused() == 1);
-        assert_eq!(sources.iter().map(|source| source.characters().count()).collect::<Vec<_>>(), [3]);
+        assert_eq!(sources.iter().map(|source| source.units().count()).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

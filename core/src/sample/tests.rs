@@ -265,7 +265,10 @@ fn the_text_of_a_script_is_kept_where_it_is_wanted() {
         let texts: Vec<(&str, i64, String)> = profile
             .sources
             .iter()
-            .map(|source| (profile.text(source.file()), source.first_line(), source.characters().collect()))
+            .map(|source| {
+                let text = String::from_utf16_lossy(&source.units().collect::<Vec<_>>());
+                (profile.text(source.file()), source.first_line(), text)
+            })
             .collect();
         let text = "function root() {\n middle();\n}\nfunction middle() {\n leaf();\n}\n\nfunction leaf() {}";
         let kept = [("/srv/app.js", 1, text.to_string())];

@@ -11,8 +11,8 @@ use std::ops::RangeInclusive;
 /// Lines given for one function at most, from its first line or its first hot one.
 const FUNCTION_LINES: u32 = 400;
 
-/// Characters of one line at most: minified scripts have lines of megabytes.
-const LINE_CHARS: usize = 240;
+/// UTF-16 units of one line at most: minified scripts have lines of megabytes.
+const LINE_UNITS: usize = 240;
 
 /// Writes the lines of the profile's sources in which a function of `data` was found, with the two that
 /// follow: `{"file":{"line":"text",…},…}`; nothing where there are none.
@@ -42,10 +42,7 @@ fn texts(profile: &Profile) -> BTreeMap<String, Option<Source<'_>>> {
         let mut file = String::new();
         escape(profile.text(source.file()), &mut file);
         let known = texts.entry(file).or_insert(Some(source));
-        let is_same = |known: Source<'_>| {
-            known.first_line() == source.first_line() && known.characters().eq(source.characters())
-        };
-        *known = known.filter(|known| is_same(*known));
+        *known = known.filter(|known| known.is_same(source));
     }
     texts
 }
@@ -78,42 +75,100 @@ fn hot(data: &Data) -> BTreeMap<&str, Vec<RangeInclusive<u32>>> {
     files
 }
 
-/// Writes those lines of a text that lie in `ranges`. Lines end where V8 counts an end.
+/// Writes those lines of a text that lie in `ranges`.
 fn lines(source: Source<'_>, ranges: &[RangeInclusive<u32>], out: &mut dyn Write) -> io::Result<()> {
-    let mut ranges = ranges.iter().peekable();
-    let mut characters = source.characters().peekable();
-    let mut comma = "";
-    let mut line = String::new();
-    for number in source.first_line().. {
-        while ranges.next_if(|range| i64::from(*range.end()) < number).is_some() {}
-        let Some(range) = ranges.peek() else { break };
-        let is_wanted = i64::from(*range.start()) <= number;
-        line.clear();
-        let mut length = 0;
-        let mut end = None;
-        for character in characters.by_ref() {
-            if matches!(character, '\n' | '\r' | '\u{2028}' | '\u{2029}') {
-                end = Some(character);
-                break;
-            }
-            length += 1;
-            if is_wanted && length <= LINE_CHARS {
-                line.push(character);
+    let mut lines = Lines {
+        number: source.first_line(),
+        ranges,
+        after_return: false,
+        units: Vec::with_capacity(LINE_UNITS + 1),
+        comma: "",
+        out,
+    };
+    for (bytes, one_byte) in source.pieces() {
+        if lines.ranges.is_empty() {
+            break;
+        }
+        if one_byte { lines.narrow(bytes)? } else { lines.wide(bytes)? }
+    }
+    lines.end()
+}
+
+/// The line of a text that is being read. Lines end where V8 counts an end.
+struct Lines<'a> {
+    number: i64,
+    /// The lines wanted of those that come.
+    ranges: &'a [RangeInclusive<u32>],
+    /// The last character was a `\r`, which with a `\n` is one end.
+    after_return: bool,
+    units: Vec<u16>,
+    comma: &'static str,
+    out: &'a mut dyn Write,
+}
+
+impl Lines<'_> {
+    fn is_wanted(&self) -> bool {
+        self.ranges.first().is_some_and(|range| i64::from(*range.start()) <= self.number)
+    }
+
+    /// Most texts are of this kind and long, and most of their lines are not wanted.
+    fn narrow(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while let Some(at) = memchr::memchr2(b'\n', b'\r', bytes) {
+            self.take(bytes[..at].iter().map(|byte| u16::from(*byte)));
+            self.terminator(bytes[at].into())?;
+            bytes = &bytes[at + 1..];
+            if self.ranges.is_empty() {
+                return Ok(());
             }
         }
-        if is_wanted {
-            line.extend((length > LINE_CHARS).then_some('…'));
-            write!(out, "{comma}\"{number}\":")?;
-            json::string(out, &line)?;
-            comma = ",";
+        self.take(bytes.iter().map(|byte| u16::from(*byte)));
+        Ok(())
+    }
+
+    fn wide(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for pair in bytes.chunks_exact(2) {
+            match u16::from_le_bytes([pair[0], pair[1]]) {
+                unit @ (0x0a | 0x0d | 0x2028 | 0x2029) => self.terminator(unit)?,
+                unit => self.take(std::iter::once(unit)),
+            }
         }
-        match end {
-            None => break,
-            Some('\r') => _ = characters.next_if_eq(&'\n'),
-            Some(_) => {}
+        Ok(())
+    }
+
+    fn take(&mut self, mut units: impl Iterator<Item = u16>) {
+        let Some(first) = units.next() else { return };
+        self.after_return = false;
+        if self.is_wanted() {
+            let room = LINE_UNITS + 1 - self.units.len();
+            self.units.extend(std::iter::once(first).chain(units).take(room));
         }
     }
-    Ok(())
+
+    fn terminator(&mut self, unit: u16) -> io::Result<()> {
+        if std::mem::replace(&mut self.after_return, unit == 0x0d) && unit == 0x0a {
+            return Ok(());
+        }
+        self.end()?;
+        self.number += 1;
+        let left = self.ranges.iter().position(|range| i64::from(*range.end()) >= self.number);
+        self.ranges = &self.ranges[left.unwrap_or(self.ranges.len())..];
+        Ok(())
+    }
+
+    /// Writes the line, if it is wanted.
+    fn end(&mut self) -> io::Result<()> {
+        if self.is_wanted() {
+            let is_cut = self.units.len() > LINE_UNITS;
+            self.units.truncate(LINE_UNITS);
+            let mut text = String::from_utf16_lossy(&self.units);
+            text.extend(is_cut.then_some('…'));
+            write!(self.out, "{}\"{}\":", self.comma, self.number)?;
+            json::string(self.out, &text)?;
+            self.comma = ",";
+        }
+        self.units.clear();
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +177,7 @@ mod tests {
     use super::*;
     use crate::fixture::Build;
     use crate::testing::written;
+    use proptest::prelude::*;
 
     /// What is written of these files, all of which have one function that starts at line 2 and was found at
     /// line 4.
@@ -161,6 +217,24 @@ mod tests {
         // The script begins in line 4 of its file, or has a head of two lines before line 1.
         assert_eq!(page(&[("/a.js", 3, "four\nfive")]), r#"{"/a.js":{"4":"four","5":"five"}}"#);
         assert_eq!(page(&[("/a.js", -2, "a\nb\n1\n2\n3")]), r#"{"/a.js":{"2":"2","3":"3"}}"#);
+    }
+
+    proptest! {
+        // Each case makes the profile's pools anew.
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn lines_are_those_of_a_plain_count(text in "[abé\r\n]{0,30}", wide: bool, line_offset in -3..4i32) {
+            let text = if wide { format!("{text}ж") } else { text };
+            let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+            let numbered = lines.split('\n').zip(i64::from(line_offset) + 1..);
+            let wanted = numbered.filter(|(_, number)| (2..=6).contains(number));
+            let wanted: Vec<String> = wanted.map(|(line, number)| format!("\"{number}\":\"{line}\"")).collect();
+            prop_assert_eq!(
+                page(&[("/a.js", line_offset, &text)]),
+                format!("{{\"/a.js\":{{{}}}}}", wanted.join(","))
+            );
+        }
     }
 
     #[test]
