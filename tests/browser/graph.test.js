@@ -179,17 +179,33 @@ test("the deepest stack there can be is drawn and can be scrolled to its end", a
 
 test("rows beyond the edge are counted there, a click goes on to them", async () => {
   const page = await open("deep.html");
-  const rows = async () => Number((await page.text("#graph .more")).replace(/\D/g, ""));
+  const rows = async () => Number((await page.text("#graph .more:not(.back)")).replace(/\D/g, ""));
   const before = await rows();
   assert.ok(before > 16_300 && before < 16_385, `${before}`);
-  await page.click("#graph .more");
+  await page.click("#graph .more:not(.back)");
   assert.ok((await rows()) < before - 10);
   await page.press("i");
-  assert.match(await page.text("#graph .more"), /^↓/);
+  assert.match(await page.text("#graph .more:not(.back)"), /^↓/);
   await page.close();
   const flat = await open("server.html");
-  assert.equal(await flat.visible("#graph .more"), false);
+  assert.deepEqual(await flat.texts("#graph .more:visible"), []);
   await flat.close();
+});
+
+test("a trunk that all stacks share is scrolled past, and the way to the root is shown", async () => {
+  const page = await open("trunk.html");
+  for (const icicle of [false, true]) {
+    const area = await page.page.locator("#graph .scroller").boundingBox();
+    await page.does((tab) => tab.mouse.move(area.x + 300, icicle ? area.y + area.height - 15 : area.y + 12));
+    assert.match(await page.text("#tip"), /^search /, "the outermost row is in sight");
+    assert.deepEqual(await page.texts("#graph .more:not(.back):visible"), []);
+    assert.match(await page.text("#graph .back"), /^. [45]\d rows to the root$/);
+    await page.click("#graph .back");
+    assert.match(await page.hover(0.3, 0), /^all, 50 samples/);
+    assert.equal(await page.visible("#graph .back"), false);
+    await page.press("i");
+  }
+  await page.close();
 });
 
 test("a profile without samples says so", async () => {

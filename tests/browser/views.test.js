@@ -82,6 +82,25 @@ test("the table sorts by every column, both ways", async () => {
   await page.close();
 });
 
+test("where a path does not fit, its file and line stay in sight", async () => {
+  const page = await open("server.html", { hash: "#view=table", viewport: { width: 900, height: 700 } });
+  const place = page.page.locator("#table .row:has-text('Pool.query') .place");
+  const [start, end] = await place.evaluate((place) => {
+    const area = place.getBoundingClientRect();
+    const text = place.querySelector("bdi").firstChild;
+    const inSight = (from, to) => {
+      const range = document.createRange();
+      range.setStart(text, from);
+      range.setEnd(text, to);
+      const part = range.getBoundingClientRect();
+      return part.left >= area.left && part.right <= area.right + 1;
+    };
+    return [inSight(0, 4), inSight(text.length - 11, text.length)];
+  });
+  assert.deepEqual([start, end], [false, true], "pool.js:120, not /srv");
+  await page.close();
+});
+
 test("the table's totals count a recursive function once a stack", async () => {
   const page = await open("recursion.html");
   await page.view("table");

@@ -19,7 +19,8 @@ function tableColumns(app) {
       cell.title = items.label(item);
       const short = app.state.view === "sandwich";
       const text = short ? items.shortPlace(item) : items.isJavaScript(item) ? items.place(item) : items.objectName(item);
-      const place = make("span", { className: "dim" }, ...marked(text, pattern));
+      // Where a path does not fit, its start gives way: the outer direction puts the cut there.
+      const place = make("span", { className: "dim place" }, make("bdi", { dir: "ltr" }, ...marked(text, pattern)));
       cell.append(swatch, make("span", {}, ...marked(items.name(item), pattern)), place);
     },
   };

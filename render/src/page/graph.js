@@ -6,6 +6,7 @@
 const ROW = 18;
 const THIN = 0.6;
 const ZOOM_MS = 260;
+const TRUNK = 0.9;
 
 class Graph {
   constructor(host, { palette, color, matches, selected, tip, onPick, onZoom, onPart, onRemove, title }) {
@@ -16,8 +17,8 @@ class Graph {
     this.canvas = host.appendChild(document.createElement("canvas"));
     this.over = host.appendChild(document.createElement("canvas"));
     this.over.className = "over";
-    this.more = host.appendChild(make("button", { className: "more", tabIndex: -1, ariaHidden: "true" }));
-    this.more.addEventListener("click", () => this.scrollOn());
+    this.more = this.edge("more", () => this.scrollOn());
+    this.back = this.edge("more back", () => this.scrollToRoot());
     this.model = null;
     this.zoomed = 0;
     // The part of the width that is shown, where it was chosen freely.
@@ -85,9 +86,26 @@ class Graph {
     if (!this.model || !this.height) return;
     this.shownRows = this.depth(this.goal);
     this.spacer.style.height = `${this.shownRows * ROW + 6}px`;
-    const ancestors = Math.max(0, this.model.row(this.zoomed) - 3) * ROW;
+    const row = this.zoomed > 0 || this.part ? this.model.row(this.zoomed) : this.trunk();
+    const ancestors = Math.max(0, row - 3) * ROW;
     const most = this.scroller.scrollHeight - this.height;
     this.scroller.scrollTop = this.upward ? most - ancestors : ancestors;
+  }
+
+  // The row at which the stacks begin to differ, where not all rows can be in sight: most programs spend
+  // their time below the same twenty frames, and those say nothing.
+  trunk() {
+    const { children, total } = this.model;
+    if (this.shownRows * ROW + 6 <= this.height) return 0;
+    for (let box = 0, row = 0; ; row++) {
+      let heaviest = -1;
+      for (let child = children[box]; child < children[box + 1]; child++) {
+        if (heaviest < 0 || total[child] > total[heaviest]) heaviest = child;
+      }
+      if (heaviest < 0) return 0;
+      if (total[heaviest] < TRUNK * total[0]) return row;
+      box = heaviest;
+    }
   }
 
   // Makes the scroller as high as what is shown, and leaves the rows where they are.
@@ -185,19 +203,38 @@ class Graph {
     this.showMore();
   }
 
-  // Says how many rows lie beyond the end that the stacks grow to.
+  // A button at an edge, for the mouse alone: keys scroll as they do everywhere.
+  edge(className, action) {
+    const button = this.host.appendChild(make("button", { className, tabIndex: -1, ariaHidden: "true" }));
+    button.addEventListener("click", () => {
+      action();
+      this.host.focus({ preventScroll: true });
+    });
+    return button;
+  }
+
+  // Says how many rows lie beyond each edge.
   showMore() {
     const { scrollTop, scrollHeight } = this.scroller;
-    const rows = Math.round((this.upward ? scrollTop : scrollHeight - this.height - scrollTop) / ROW);
-    this.more.hidden = rows < 1 || this.moving !== null;
+    const [above, below] = [scrollTop, scrollHeight - this.height - scrollTop].map((part) => Math.round(part / ROW));
+    const [more, back] = this.upward ? [above, below] : [below, above];
+    const [there, here] = this.upward ? ["↑", "↓"] : ["↓", "↑"];
+    const rows = (count) => `${formatCount(count)} ${count === 1 ? "row" : "rows"}`;
+    this.more.hidden = more < 1 || this.moving !== null;
+    this.back.hidden = back < 1 || this.moving !== null;
     this.more.classList.toggle("below", !this.upward);
-    this.more.textContent = `${this.upward ? "↑" : "↓"} ${formatCount(rows)} more ${rows === 1 ? "row" : "rows"}`;
+    this.back.classList.toggle("below", this.upward);
+    this.more.textContent = `${there} ${rows(more)} more`;
+    this.back.textContent = `${here} ${rows(back)} to the root`;
   }
 
   scrollOn() {
     const step = Math.max(ROW, this.height - 3 * ROW);
     this.scroller.scrollTop += this.upward ? -step : step;
-    this.host.focus({ preventScroll: true });
+  }
+
+  scrollToRoot() {
+    this.scroller.scrollTop = this.upward ? this.scroller.scrollHeight : 0;
   }
 
   // Calls `visit(box, left, top, width)` for each box in sight; a thin one stands for its pixel.
