@@ -34,6 +34,21 @@ pub enum Command {
     Ps(Ps),
     /// Write every thread's stack, once.
     Dump(Dump),
+    /// Show the hottest functions, live.
+    Top(Top),
+}
+
+/// A live view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Top {
+    /// Of this process.
+    pub pid: u32,
+    /// As in [`Profile`].
+    pub rate: u32,
+    /// As in [`Profile`].
+    pub max_pause: f64,
+    /// Frames that are not JavaScript are shown.
+    pub native: bool,
 }
 
 /// Every thread's stack.
@@ -218,6 +233,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
             (Some(pid), None) if rest.first() == Some(&"dump") => {
                 return dump(pid, rest, &given).map(Command::Dump);
             }
+            (Some(pid), None) if rest.first() == Some(&"top") => {
+                return top(pid, rest, &given).map(Command::Top);
+            }
             (Some(pid), None) => (Target::Pid(pid), rest),
         },
     };
@@ -228,8 +246,8 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         [_, _, extra, ..] => return Err(Misuse::Extra((*extra).into())),
     };
     let native = native(&given)?;
-    let rate = given.rate.map_or(Ok(DEFAULT_RATE), |text| rate(&lossy(&text)))?;
-    let max_pause = given.max_pause.map_or(Ok(DEFAULT_MAX_PAUSE), |text| percent(&lossy(&text)))?;
+    let rate = rate_of(&given)?;
+    let max_pause = max_pause_of(&given)?;
     if given.annotate && format != Format::Folded {
         return Err(Misuse::OptionFor("--annotate", format.name().into()));
     }
@@ -297,6 +315,22 @@ fn dump(pid: u32, words: &[&str], given: &Words) -> Result<Dump, Misuse> {
         output: given.output.as_deref().map(path),
         quiet: given.quiet,
     })
+}
+
+fn top(pid: u32, words: &[&str], given: &Words) -> Result<Top, Misuse> {
+    only(given, "top", &["--rate", "--max-pause", "--native"])?;
+    match words {
+        [_, extra, ..] => Err(Misuse::Extra((*extra).into())),
+        _ => Ok(Top { pid, rate: rate_of(given)?, max_pause: max_pause_of(given)?, native: native(given)? }),
+    }
+}
+
+fn rate_of(given: &Words) -> Result<u32, Misuse> {
+    given.rate.as_ref().map_or(Ok(DEFAULT_RATE), |text| rate(&lossy(text)))
+}
+
+fn max_pause_of(given: &Words) -> Result<f64, Misuse> {
+    given.max_pause.as_ref().map_or(Ok(DEFAULT_MAX_PAUSE), |text| percent(&lossy(text)))
 }
 
 fn native(given: &Words) -> Result<bool, Misuse> {
@@ -512,6 +546,9 @@ mod tests {
             ("ps --rate 5", Misuse::OptionFor("--rate", "ps".into())),
             ("1 text 3 --args", Misuse::OptionFor("--args", "text".into())),
             ("1 dump --rate 3", Misuse::OptionFor("--rate", "dump".into())),
+            ("1 top --lines", Misuse::OptionFor("--lines", "top".into())),
+            ("1 top 3", Misuse::Extra("3".into())),
+            ("1 top -r 0", Misuse::Rate("0".into())),
             ("1 dump 3", Misuse::Extra("3".into())),
             ("run dump 3 -o out -- node", Misuse::Format("dump".into())),
             ("ps 1", Misuse::Extra("1".into())),
@@ -556,6 +593,14 @@ mod tests {
         assert_eq!(parsed("1 dump"), Ok(Command::Dump(plain.clone())));
         let all = Dump { arguments: true, json: true, view: View { native: false, ..plain.view }, ..plain };
         assert_eq!(parsed("1 dump --args --json --native off"), Ok(Command::Dump(all)));
+    }
+
+    #[test]
+    fn a_process_can_be_watched() {
+        let plain = Top { pid: 1, rate: DEFAULT_RATE, max_pause: DEFAULT_MAX_PAUSE, native: true };
+        assert_eq!(parsed("1 top"), Ok(Command::Top(plain.clone())));
+        let other = Top { rate: 250, native: false, ..plain };
+        assert_eq!(parsed("1 top -r 250 --native off"), Ok(Command::Top(other)));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod report;
 mod sampling;
 mod symbols;
 mod target;
+mod top;
 
 use args::{Command, Target};
 use flame_sys::signals::Blocked;
@@ -43,6 +44,7 @@ fn carry_out() -> Result<ExitCode, Failure> {
         Command::Version => print(concat!("node-flame ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Diff(wanted) => compare::diff(&wanted),
         Command::Dump(wanted) => dump::dump(&wanted),
+        Command::Top(wanted) => top::top(&wanted),
         Command::Ps(wanted) => listing::ps(&wanted),
         Command::Profile(wanted) => {
             let output = Output::open(wanted.output.as_deref())?;

@@ -98,7 +98,7 @@ impl Display for Failure {
 const USAGE: &str = "\
 usage: node-flame <pid> <format> <seconds> [options]
        node-flame run <format> <seconds> -o FILE [options] -- <command>...
-       node-flame <pid> dump
+       node-flame <pid> dump | top
        node-flame ps
 `node-flame --help` tells more.";
 

@@ -18,12 +18,16 @@ pub struct Style {
 impl Style {
     /// Appends the label of `frame` to `out`.
     pub fn write(self, profile: &Profile, frame: &Frame, out: &mut String) {
-        let name = profile.text(frame.name);
+        self.write_with(frame, profile.text(frame.name), profile.text(frame.file), out);
+    }
+
+    /// The same for a frame whose name and file are these.
+    pub fn write_with(self, frame: &Frame, name: &str, file: &str, out: &mut String) {
         match frame.kind {
             kind if kind.is_javascript() => {
                 escape(if name.is_empty() { "(anonymous)" } else { name }, out);
                 out.push(':');
-                escape(self.path(profile.text(frame.file)), out);
+                escape(self.path(file), out);
                 let line = if self.lines && frame.executing > 0 { frame.executing } else { frame.line };
                 push(out, format_args!(":{line}"));
             }
@@ -47,7 +51,7 @@ impl Style {
             }
             _ if name.is_empty() => {
                 push(out, format_args!("[0x{:x}", frame.offset));
-                let object = self.path(profile.text(frame.file));
+                let object = self.path(file);
                 if !object.is_empty() {
                     out.push_str(" in ");
                     escape(object, out);

@@ -12,6 +12,7 @@ mod gzip;
 mod json;
 mod label;
 pub mod listing;
+pub mod live;
 mod pprof;
 mod speedscope;
 mod stacks;

@@ -16,6 +16,7 @@ pub mod session;
 pub mod signals;
 pub mod spawn;
 pub mod streams;
+pub mod terminal;
 pub mod tracer;
 
 pub use rustix::io::Errno;

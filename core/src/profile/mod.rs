@@ -61,6 +61,11 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
     }
 
     /// What is known of the threads, each at its number.
+    pub fn threads(&self) -> &[Thread] {
+        &self.threads
+    }
+
+    /// The same, to be named.
     pub fn threads_mut(&mut self) -> &mut [Thread] {
         &mut self.threads
     }
@@ -130,6 +135,11 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
     /// Stacks that ended early because a pool was full.
     pub fn cut(&self) -> u64 {
         self.cut
+    }
+
+    /// The samples since the last call, which are forgotten.
+    pub fn take_samples(&mut self) -> Vec<Sample> {
+        self.samples.take()
     }
 
     /// All distinct raw frames, in the order of their numbers.

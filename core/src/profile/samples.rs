@@ -119,6 +119,14 @@ impl SampleLog {
         }
     }
 
+    /// The samples kept, which are forgotten.
+    pub fn take(&mut self) -> Vec<Sample> {
+        let samples = self.iter().collect();
+        self.samples.clear();
+        (self.stride, self.skipped) = (1, 0);
+        samples
+    }
+
     /// One of how many samples is kept: 1 until the log was full.
     pub fn stride(&self) -> u32 {
         self.stride

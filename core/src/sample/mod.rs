@@ -14,6 +14,7 @@ pub mod identify;
 pub mod lines;
 pub mod live;
 pub mod natives;
+pub mod news;
 pub mod optimized;
 pub mod places;
 pub mod raw;

@@ -6,8 +6,8 @@ use super::raw::{FunctionId, Position, RawFrame, ScriptId};
 use super::roles::ThreadRole;
 use super::sampler::Sampler;
 use crate::maps::FilePlace;
-use crate::profile::{Frame, Kind, Meta, Profile, Receipt, Text};
-use crate::v8::builtins::Role;
+use crate::profile::{Frame, Kind, Meta, Profile, Receipt, Strings, Text, Thread};
+use crate::v8::builtins::{Builtins, Role};
 use crate::v8::layout::FrameType;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -25,7 +25,7 @@ pub trait Symbols {
 
 /// A place in a script as people count: from 1; 0 is unknown.
 #[derive(Clone, Copy, Default)]
-struct LineColumn {
+pub(super) struct LineColumn {
     line: u32,
     column: u32,
 }
@@ -48,72 +48,16 @@ impl Sampler<'_> {
         let lines = line_columns(&self.functions, &self.lines, self.recorder.raw_frames());
         let strings = core::mem::take(&mut self.functions.strings);
         let sources = core::mem::take(&mut self.sources);
-        let (functions, builtins) = (&self.functions, &self.image.builtins);
-        let mut buffer = String::new();
-        let mut profile = self.recorder.finish(strings, meta, receipt, |raw, strings| {
-            let of_function = |id: FunctionId| {
-                let function = functions.function(id);
-                let script = function.and_then(|function| function.script);
-                let start = function.map_or(Position::NONE, |function| function.start);
-                let name = function.map_or(Text::EMPTY, |function| function.name);
-                (name, script, start)
-            };
-            match raw {
-                RawFrame::JavaScript { function, position, kind } => {
-                    let (name, script, start) = of_function(function);
-                    let info = script.and_then(|script| functions.script(script));
-                    let first = place_of(&lines, script, start);
-                    let at = place_of(&lines, script, position);
-                    Frame {
-                        kind,
-                        name,
-                        file: info.map_or(Text::EMPTY, |info| info.name),
-                        line: first.line,
-                        column: first.column,
-                        executing: if position.offset().is_some() { at.line } else { first.line },
-                        offset: info.map_or(0, |info| u64::from(info.id.cast_unsigned())),
-                    }
-                }
-                RawFrame::Builtin(id) => {
-                    let builtin = builtins.get(id);
-                    let is_glue = builtin.is_some_and(|builtin| builtin.role != Role::Work);
-                    let name = builtin.map_or("", |builtin| builtin.name);
-                    let kind = if is_glue { Kind::Glue } else { Kind::Builtin };
-                    Frame { name: strings.intern(name).unwrap_or(Text::EMPTY), ..Frame::new(kind) }
-                }
-                RawFrame::BuiltinFunction(id) => {
-                    Frame { name: of_function(id).0, ..Frame::new(Kind::Builtin) }
-                }
-                RawFrame::UnnamedBuiltin => Frame::new(Kind::Builtin),
-                RawFrame::RegExp => Frame::new(Kind::RegExp),
-                RawFrame::Wasm => Frame::new(Kind::Wasm),
-                RawFrame::Native(place) => {
-                    buffer.clear();
-                    let kind = symbols.name(place, &mut buffer);
-                    let name = strings.intern(&buffer).unwrap_or(Text::EMPTY);
-                    buffer.clear();
-                    symbols.path(place, &mut buffer);
-                    let file = strings.intern(&buffer).unwrap_or(Text::EMPTY);
-                    Frame { name, file, offset: place.offset, ..Frame::new(kind) }
-                }
-                RawFrame::Nowhere(pc) => Frame { offset: pc, ..Frame::new(Kind::Native) },
-                RawFrame::Glue(frame_type) => {
-                    let name = strings.intern(glue_name(frame_type)).unwrap_or(Text::EMPTY);
-                    Frame { name, ..Frame::new(Kind::Glue) }
-                }
-                RawFrame::Unread => {
-                    let file = strings.intern("[unknown]").unwrap_or(Text::EMPTY);
-                    Frame { file, ..Frame::new(Kind::JavaScript) }
-                }
-                RawFrame::Elided => Frame::ELIDED,
-                RawFrame::Thread(id) => {
-                    let thread = threads.get(usize::from(id.0));
-                    let name = thread.and_then(|thread| strings.intern(&thread.name).ok());
-                    let offset = thread.map_or(0, |thread| thread.tid.into());
-                    Frame { name: name.unwrap_or(Text::EMPTY), offset, ..Frame::new(Kind::Thread) }
-                }
-            }
-        });
+        let mut resolver = Resolver {
+            functions: &self.functions,
+            builtins: &self.image.builtins,
+            lines: &lines,
+            threads: &threads,
+            buffer: String::new(),
+        };
+        let mut profile = self
+            .recorder
+            .finish(strings, meta, receipt, |raw, strings| resolver.frame(raw, strings, symbols));
         profile.sources = sources;
         profile.classify_helpers(|id| roles.get(usize::from(id.0)) == Some(&ThreadRole::Helper));
         profile
@@ -160,6 +104,85 @@ impl Sampler<'_> {
     }
 }
 
+/// What raw frames are resolved by.
+pub(super) struct Resolver<'r, 'a> {
+    pub functions: &'r Functions,
+    pub builtins: &'r Builtins<'a>,
+    pub lines: &'r Places,
+    pub threads: &'r [Thread],
+    pub buffer: String,
+}
+
+impl Resolver<'_, '_> {
+    fn of_function(&self, id: FunctionId) -> (Text, Option<ScriptId>, Position) {
+        let function = self.functions.function(id);
+        let script = function.and_then(|function| function.script);
+        let start = function.map_or(Position::NONE, |function| function.start);
+        let name = function.map_or(Text::EMPTY, |function| function.name);
+        (name, script, start)
+    }
+
+    /// What people see of a raw frame.
+    #[inline(never)]
+    pub fn frame(&mut self, raw: RawFrame, strings: &mut Strings, symbols: &mut dyn Symbols) -> Frame {
+        match raw {
+            RawFrame::JavaScript { function, position, kind } => {
+                let (name, script, start) = self.of_function(function);
+                let info = script.and_then(|script| self.functions.script(script));
+                let first = place_of(self.lines, script, start);
+                let at = place_of(self.lines, script, position);
+                Frame {
+                    kind,
+                    name,
+                    file: info.map_or(Text::EMPTY, |info| info.name),
+                    line: first.line,
+                    column: first.column,
+                    executing: if position.offset().is_some() { at.line } else { first.line },
+                    offset: info.map_or(0, |info| u64::from(info.id.cast_unsigned())),
+                }
+            }
+            RawFrame::Builtin(id) => {
+                let builtin = self.builtins.get(id);
+                let is_glue = builtin.is_some_and(|builtin| builtin.role != Role::Work);
+                let name = builtin.map_or("", |builtin| builtin.name);
+                let kind = if is_glue { Kind::Glue } else { Kind::Builtin };
+                Frame { name: strings.intern(name).unwrap_or(Text::EMPTY), ..Frame::new(kind) }
+            }
+            RawFrame::BuiltinFunction(id) => {
+                Frame { name: self.of_function(id).0, ..Frame::new(Kind::Builtin) }
+            }
+            RawFrame::UnnamedBuiltin => Frame::new(Kind::Builtin),
+            RawFrame::RegExp => Frame::new(Kind::RegExp),
+            RawFrame::Wasm => Frame::new(Kind::Wasm),
+            RawFrame::Native(place) => {
+                self.buffer.clear();
+                let kind = symbols.name(place, &mut self.buffer);
+                let name = strings.intern(&self.buffer).unwrap_or(Text::EMPTY);
+                self.buffer.clear();
+                symbols.path(place, &mut self.buffer);
+                let file = strings.intern(&self.buffer).unwrap_or(Text::EMPTY);
+                Frame { name, file, offset: place.offset, ..Frame::new(kind) }
+            }
+            RawFrame::Nowhere(pc) => Frame { offset: pc, ..Frame::new(Kind::Native) },
+            RawFrame::Glue(frame_type) => {
+                let name = strings.intern(glue_name(frame_type)).unwrap_or(Text::EMPTY);
+                Frame { name, ..Frame::new(Kind::Glue) }
+            }
+            RawFrame::Unread => {
+                let file = strings.intern("[unknown]").unwrap_or(Text::EMPTY);
+                Frame { file, ..Frame::new(Kind::JavaScript) }
+            }
+            RawFrame::Elided => Frame::ELIDED,
+            RawFrame::Thread(id) => {
+                let thread = self.threads.get(usize::from(id.0));
+                let name = thread.and_then(|thread| strings.intern(&thread.name).ok());
+                let offset = thread.map_or(0, |thread| thread.tid.into());
+                Frame { name: name.unwrap_or(Text::EMPTY), offset, ..Frame::new(Kind::Thread) }
+            }
+        }
+    }
+}
+
 fn glue_name(frame_type: FrameType) -> &'static str {
     match frame_type {
         FrameType::Entry => "EntryFrame",
@@ -179,7 +202,7 @@ fn glue_name(frame_type: FrameType) -> &'static str {
     }
 }
 
-type Places = BTreeMap<(ScriptId, u32), LineColumn>;
+pub(super) type Places = BTreeMap<(ScriptId, u32), LineColumn>;
 
 fn place_of(lines: &Places, script: Option<ScriptId>, position: Position) -> LineColumn {
     let key = script.zip(position.offset());
@@ -187,7 +210,7 @@ fn place_of(lines: &Places, script: Option<ScriptId>, position: Position) -> Lin
 }
 
 /// Line and column of every position that a frame has, in one pass over each script's lines.
-fn line_columns(functions: &Functions, lines: &Lines, frames: &[RawFrame]) -> Places {
+pub(super) fn line_columns(functions: &Functions, lines: &Lines, frames: &[RawFrame]) -> Places {
     let mut wanted: Vec<(ScriptId, u32)> = Vec::new();
     for frame in frames {
         if let RawFrame::JavaScript { function, position, .. } = frame

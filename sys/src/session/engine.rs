@@ -51,7 +51,9 @@ pub(super) fn run(
         match part? {
             Part::End(end) => return Ok(session.outcome(end)),
             Part::Suspend(signal) => {
+                visitor.suspended(true);
                 signals.act(signal);
+                visitor.suspended(false);
                 session.beat.restart(clock::monotonic_ns());
             }
         }

@@ -141,6 +141,9 @@ pub trait Visitor: Send {
     /// A process of the session has ended, or has become another program.
     fn process_ended(&mut self, _process: u16, _end: ProcessEnd) {}
 
+    /// node-flame is about to be suspended (Ctrl-Z), or goes on after that. Nothing is traced meanwhile.
+    fn suspended(&mut self, _is_so: bool) {}
+
     /// Ten times a second, with no thread held. It must not block, for nobody else delivers the target's
     /// signals: what writes to a terminal does so on a thread of its own.
     fn tick(&mut self, _control: &mut Control<'_>) -> Flow {

@@ -3,7 +3,7 @@
 use super::beat::Beat;
 use super::pauses::Histogram;
 use super::table::{State, Table, add};
-use super::{End, Options, Outcome, ProcessEnd};
+use super::{End, Options, Outcome, ProcessEnd, ThreadReport};
 use crate::attach::Refusal;
 use crate::memory::ProcessMemory;
 use crate::process::{Process, cpu_time_ns};
@@ -183,6 +183,11 @@ impl Control<'_> {
         let mut counts = Counts::default();
         self.session.table.reports().iter().for_each(|report| add(&mut counts, &report.counts));
         counts
+    }
+
+    /// What became of each thread so far.
+    pub fn threads(&self) -> Vec<ThreadReport> {
+        self.session.table.reports()
     }
 
     /// Samples one more process from now on, and gives its number.
