@@ -83,8 +83,8 @@ test("the table sorts by every column, both ways", async () => {
 });
 
 test("where a path does not fit, its file and line stay in sight", async () => {
-  const page = await open("server.html", { hash: "#view=table", viewport: { width: 900, height: 700 } });
-  const place = page.page.locator("#table .row:has-text('Pool.query') .place");
+  const page = await open("server.html", { hash: "#view=table", viewport: { width: 460, height: 800 } });
+  const place = page.page.locator("#table .row:has-text('handle') .place");
   const [start, end] = await place.evaluate((place) => {
     const area = place.getBoundingClientRect();
     const text = place.querySelector("bdi").firstChild;
@@ -97,7 +97,7 @@ test("where a path does not fit, its file and line stay in sight", async () => {
     };
     return [inSight(0, 4), inSight(text.length - 11, text.length)];
   });
-  assert.deepEqual([start, end], [false, true], "pool.js:120, not /srv");
+  assert.deepEqual([start, end], [false, true], "layer.js:86, not /srv");
   await page.close();
 });
 
@@ -289,6 +289,9 @@ test("with sources, the lines themselves stand beside their counts", async () =>
     return row.firstChild.textContent === "31" && line.top >= box.top && line.bottom <= box.bottom;
   });
   assert.ok(seen, "the hottest line is in sight");
+  await page.view("table");
+  const width = await page.page.locator("#table .row:has-text('Pool.query') .name").evaluate((cell) => cell.clientWidth);
+  assert.ok(width > 360, `beside the source the functions' names still have room: ${width}`);
   await page.shot("sources-light");
   await page.close();
 });

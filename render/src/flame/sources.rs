@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
-/// Lines given for one function at most, from its first line or its first hot one.
+/// Lines of a function that is given whole, from its first line or its first hot one.
 const FUNCTION_LINES: u32 = 400;
 
 /// UTF-16 units of one line at most: minified scripts have lines of megabytes.
@@ -49,20 +49,26 @@ fn texts(profile: &Profile) -> BTreeMap<String, Option<Source<'_>>> {
 
 /// The lines wanted of each file, in order, none twice.
 fn hot(data: &Data) -> BTreeMap<&str, Vec<RangeInclusive<u32>>> {
-    let mut functions: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+    let mut functions: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for frame in data.frames.iter().filter(|frame| frame.line > 0) {
-        let range = functions.entry(frame.function).or_insert((frame.line, frame.line));
-        *range = (range.0.min(frame.line), range.1.max(frame.line));
+        functions.entry(frame.function).or_default().push(frame.line);
     }
     let mut files: BTreeMap<&str, Vec<RangeInclusive<u32>>> = BTreeMap::new();
-    for (number, (first, last)) in functions {
+    for (number, lines) in functions {
         let Some(function) = data.functions.get(number as usize) else { continue };
         let Some(file) = data.strings.get(function.file as usize) else { continue };
+        let ranges = files.entry(file).or_default();
+        let (first, last) =
+            lines.iter().fold((u32::MAX, 0), |(first, last), line| (first.min(*line), last.max(*line)));
         let start = u32::try_from(function.number).ok().filter(|line| (1..=first).contains(line));
-        // A function too long to be shown whole is shown around its hot lines.
-        let start = start.filter(|start| last - start < FUNCTION_LINES).unwrap_or(first.saturating_sub(2));
-        let end = last.min(start.saturating_add(FUNCTION_LINES)).saturating_add(2);
-        files.entry(file).or_default().push(start..=end);
+        let start = start.unwrap_or(first.saturating_sub(2));
+        if last - start < FUNCTION_LINES {
+            ranges.push(start..=last.saturating_add(2));
+        } else {
+            // A function too long to be shown whole is shown around its hot lines.
+            ranges.push(start..=start);
+            ranges.extend(lines.iter().map(|line| line.saturating_sub(2)..=line.saturating_add(2)));
+        }
     }
     for ranges in files.values_mut() {
         ranges.sort_unstable_by_key(|range| *range.start());
@@ -244,6 +250,18 @@ mod tests {
         // A worker has the same file as another script.
         let same = [("/a.js", 0, "1\n2"), ("/a.js", 0, "1\n2")];
         assert_eq!(page(&same), r#"{"/a.js":{"2":"2"}}"#);
+    }
+
+    #[test]
+    fn a_function_too_long_to_be_whole_has_its_hot_lines_with_those_around_them() {
+        let data = Data {
+            strings: vec!["/a.js".into()],
+            functions: vec![Function { name: 0, file: 0, number: 10 }],
+            frames: [500, 20, 501].map(|line| PageFrame { function: 0, kind: 3, line }).to_vec(),
+        };
+        let numbers = |file| hot(&data)[file].iter().cloned().flatten().collect::<Vec<u32>>();
+        let around = [10, 18, 19, 20, 21, 22, 498, 499, 500, 501, 502, 503];
+        assert_eq!(numbers("/a.js"), around);
     }
 
     #[test]

@@ -60,12 +60,15 @@ function tableColumns(app) {
     value: (item) => KIND_NAMES[meta.kinds[stats.kind[item]]] ?? "",
     fill: (cell, item) => cell.append(KIND_NAMES[meta.kinds[stats.kind[item]]] ?? ""),
   };
-  const time = (key, title, values) => number(key, title, values, (cell, value) => cell.append(formatTime(value * period)));
+  const time = (key, title, values) => ({
+    ...number(key, title, values, (cell, value) => cell.append(formatTime(value * period))),
+    className: "number fine",
+  });
   return [
     name, kind, self, { ...time("self", "time", stats.self), key: "selftime" },
-    { ...number("selfcount", "samples", stats.self, plain) }, total,
+    { ...number("selfcount", "samples", stats.self, plain), className: "number fine" }, total,
     { ...time("total", "time", stats.total), key: "totaltime" },
-    { ...number("totalcount", "samples", stats.total, plain) },
+    { ...number("totalcount", "samples", stats.total, plain), className: "number fine" },
   ];
 }
 
