@@ -6,7 +6,7 @@
 use super::found::{Found, JsFrame, Where};
 use super::walk::{Cursor, Next, Walk};
 use crate::arch::x86_64::baseline::{Back, Frameless, entering, leaving};
-use crate::arch::{Arch, x86_64};
+use crate::arch::{Arch, Registers};
 use crate::memory::Memory;
 use crate::v8::builtins::Role;
 
@@ -23,19 +23,21 @@ impl<M: Memory> Walk<'_, '_, M> {
             Role::BaselineEpilogue => false,
             _ => return None,
         };
-        if self.arch != Arch::X86_64 {
-            return None;
-        }
         let pc = cursor.registers.pc;
         let offset = self.maps.find(pc)?.file_offset(pc).checked_sub(builtin.offset)?;
         let mut bytes = [0; BYTES];
         let read = self.heap.memory.read_prefix(pc.wrapping_sub(offset), &mut bytes);
         let (code, offset) = (&bytes[..read], usize::try_from(offset).ok()?);
+        let moves = |found: fn(&[u8], usize, &Registers) -> Option<Frameless>| match self.arch {
+            Arch::X86_64 => found(code, offset, &cursor.registers),
+            // The function's own code sets the frame pointer.
+            Arch::Aarch64 => None,
+        };
         let (found, function) = if is_entering {
-            let found = entering(code, offset, &cursor.registers).or_else(|| self.half_built(cursor))?;
-            (found, cursor.registers.general[x86_64::RDI])
+            let found = moves(entering).or_else(|| self.half_built(cursor))?;
+            (found, cursor.registers.general[self.arch.callee_register()])
         } else {
-            let found = leaving(code, offset, &cursor.registers)?;
+            let found = moves(leaving)?;
             (found, self.word(found.frame?.wrapping_sub(16))?)
         };
         self.functions.of_function(&self.heap, function).ok()?;

@@ -11,6 +11,7 @@ pub mod codes;
 pub mod found;
 pub mod functions;
 pub mod identify;
+mod leaf;
 pub mod lines;
 pub mod live;
 pub mod natives;

@@ -82,6 +82,11 @@ impl Places {
         }
         let position = match self.bytecode_position(heap, bytecode_array, offset) {
             Ok(raw) => Position::new(SourcePosition::from_raw(raw, &heap.layout.positions).offset),
+            // Reads fail late in a stop; the next one may get further.
+            Err(Decode::Fault(_)) => {
+                self.unread += 1;
+                return Position::NONE;
+            }
             Err(_) => {
                 self.unread += 1;
                 Position::NONE

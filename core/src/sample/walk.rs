@@ -239,19 +239,14 @@ impl<M: Memory> Walk<'_, '_, M> {
                 self.out.pop();
                 self.native(cursor, place)
             }
+            Err(_) if self.leave_leaf(cursor) => Next::Caller,
             Err(_) => self.lost(cursor),
         }
     }
 
     /// Finds the frame pointer of a native frame, which nobody knows of a thread that was not stopped.
     fn find_frame(&self, cursor: &mut Cursor, place: crate::maps::FilePlace) -> bool {
-        let returns_to = |natives: &Natives<'_>, back: u64| match self.place(back.wrapping_sub(1)) {
-            Where::Native(place) => {
-                natives.follows_call(crate::maps::FilePlace { offset: place.offset + 1, ..place })
-            }
-            Where::Builtin(_) | Where::Jit { .. } => true,
-            _ => false,
-        };
+        let returns_to = |natives: &Natives<'_>, back: u64| self.may_be_return(natives, back);
         let found = self.natives.frame_pointer(
             &cursor.registers,
             cursor.is_return,
@@ -406,14 +401,6 @@ impl<M: Memory> Walk<'_, '_, M> {
         let next = self.leave_frame(cursor, fp);
         cursor.registers.general[self.arch.stack_pointer()] = fp.wrapping_add(frame.end);
         next
-    }
-
-    /// The return address of a function without a frame.
-    fn unframed_return(&self, cursor: &Cursor) -> Option<u64> {
-        match self.arch.link_register() {
-            Some(link) => Some(cursor.registers.general[link] & !cursor.registers.return_mask),
-            None => self.word(cursor.registers.sp(self.arch)),
-        }
     }
 
     /// The top frame in V8's heap: compiled JavaScript may not have its frame yet, or no longer.
