@@ -1,12 +1,22 @@
-//! Linker options that make the executable smaller: equal functions stand in it once, and the addresses
-//! that are set right when it starts are a bit map instead of a table.
+//! Linker options that make the executable smaller.
+
+use std::env::var;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // Those of LLD, the linker that `.cargo/config.toml` names.
-    if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "musl") {
-        for option in ["--icf=all", "--pack-dyn-relocs=relr"] {
-            println!("cargo::rustc-link-arg-bin=node-flame={option}");
-        }
+    println!("cargo::rerun-if-changed=unwind.ld");
+    if var("CARGO_CFG_TARGET_ENV").as_deref() != Ok("musl") {
+        return;
+    }
+    // Those of LLD, the linker that `.cargo/config.toml` names. Equal functions stand once; the addresses
+    // that are set right at the start are a bit map instead of a table.
+    let mut options = vec!["--icf=all".to_owned(), "--pack-dyn-relocs=relr".to_owned()];
+    // Tests of the executable, which have a profile of their own, report panics: they need the tables.
+    if var("OUT_DIR").is_ok_and(|out| out.contains("/release/build/")) {
+        let manifest = var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        options.push(format!("-T{manifest}/unwind.ld"));
+    }
+    for option in options {
+        println!("cargo::rustc-link-arg-bin=node-flame={option}");
     }
 }

@@ -92,8 +92,14 @@ fn stack(profile: &Profile, leaf: NodeId) -> impl Iterator<Item = FrameId> + '_ 
 
 /// Threads that run JavaScript first, each in the order given.
 fn shapes<'a>(profile: &'a Profile, threads: &'a [Dumped], view: &View) -> Vec<Shape<'a>> {
-    let mut shapes: Vec<Shape> = threads.iter().map(|thread| Shape::of(profile, thread, view)).collect();
-    shapes.sort_by_key(|shape| !shape.is_javascript() && shape.dumped.thread.tid != profile.meta.pid);
+    let mut others = Vec::new();
+    let mut shapes = Vec::with_capacity(threads.len());
+    for thread in threads {
+        let shape = Shape::of(profile, thread, view);
+        let is_first = shape.is_javascript() || thread.thread.tid == profile.meta.pid;
+        if is_first { &mut shapes } else { &mut others }.push(shape);
+    }
+    shapes.append(&mut others);
     shapes
 }
 

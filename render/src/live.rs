@@ -3,10 +3,10 @@
 use crate::label::{Style, escape, push};
 use crate::tree::Shown;
 use flame_core::maps::FilePlace;
-use flame_core::profile::{Activity, Kind, Sample, Thread};
+use flame_core::profile::{Activity, Kind, Sample, Strings, Text, Thread};
 use flame_core::sample::news::{NewFrame, News};
 use flame_core::sample::resolve::Symbols;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Length of the window in microseconds.
 pub const WINDOW_US: u64 = 10_000_000;
@@ -60,8 +60,9 @@ pub struct Live {
     frames: Vec<NewFrame>,
     /// The label's number of each frame, once it is named.
     labels_of: Vec<u32>,
-    labels: Vec<(String, Kind)>,
-    numbers: HashMap<String, u32>,
+    /// By the label's number.
+    kinds: Vec<Kind>,
+    labels: Strings,
     nodes: Vec<Node>,
     threads: Vec<Thread>,
     samples: VecDeque<Sample>,
@@ -87,8 +88,8 @@ impl Live {
             command: escaped,
             frames: Vec::new(),
             labels_of: Vec::new(),
-            labels: Vec::new(),
-            numbers: HashMap::new(),
+            kinds: Vec::new(),
+            labels: Strings::default(),
             nodes: Vec::new(),
             threads: Vec::new(),
             samples: VecDeque::new(),
@@ -146,13 +147,10 @@ impl Live {
             }
             let mut label = String::new();
             Style::default().write_with(&new.frame, &new.name, &new.file, &mut label);
-            let next = self.labels.len() as u32;
-            let known = self.numbers.get(&label).copied();
-            if known.is_none() {
-                self.numbers.insert(label.clone(), next);
-                self.labels.push((label, new.frame.kind));
-            }
-            self.labels_of.push(known.unwrap_or(next));
+            // One that finds no room has the empty label, which is not shown.
+            let number = self.labels.intern(&label).unwrap_or(Text::EMPTY);
+            self.kinds.resize(self.labels.len(), new.frame.kind);
+            self.labels_of.push(number.0);
         }
     }
 
@@ -177,23 +175,26 @@ impl Live {
     /// The functions of the window, the hottest first, and the number of samples.
     fn counts(&self, look: &Look) -> (Vec<Count>, u32) {
         let shown = Shown { glue: false, native: look.native };
-        let mut of_node: HashMap<u32, u32> = HashMap::new();
+        let mut of_node = vec![0; self.nodes.len()];
         let mut samples = 0;
         for sample in self.chosen(look) {
-            *of_node.entry(sample.node.0).or_default() += sample.weight;
+            if let Some(count) = of_node.get_mut(sample.node.0 as usize) {
+                *count += sample.weight;
+            }
             samples += sample.weight;
         }
         let mut counts: Vec<Count> =
             (0..self.labels.len() as u32).map(|label| Count { label, ..Count::default() }).collect();
         // The path in which a label was met last: a function that calls itself counts once.
         let mut met = vec![0; counts.len()];
-        for (path, (leaf, weight)) in (1..).zip(of_node) {
+        for (leaf, weight) in (0..).zip(of_node).filter(|(_, weight)| *weight > 0) {
+            let path = leaf + 1;
             let mut next = leaf;
             let mut is_leaf = true;
             while let Some((parent, Some(frame))) = self.nodes.get(next as usize).copied() {
                 next = parent;
                 let label = self.labels_of.get(frame as usize).map_or(usize::MAX, |label| *label as usize);
-                let (Some(count), Some((_, kind))) = (counts.get_mut(label), self.labels.get(label)) else {
+                let (Some(count), Some(kind)) = (counts.get_mut(label), self.kinds.get(label)) else {
                     continue;
                 };
                 if !shown.holds(*kind) {
@@ -209,8 +210,10 @@ impl Live {
         }
         let filter = look.filter.to_lowercase();
         counts.retain(|count| {
-            let label = self.labels.get(count.label as usize).map_or("", |label| &label.0);
-            count.total > 0 && (filter.is_empty() || label.to_lowercase().contains(&filter))
+            let label = self.labels.get(Text(count.label));
+            count.label > 0
+                && count.total > 0
+                && (filter.is_empty() || label.to_lowercase().contains(&filter))
         });
         let key =
             |count: &Count| if look.by_total { (count.total, count.own) } else { (count.own, count.total) };
@@ -246,7 +249,7 @@ impl Live {
         let rows = height.saturating_sub(lines.len() + usize::from(keys));
         let percent = |part: u32| f64::from(part) * 100.0 / f64::from(samples.max(1));
         for count in counts.iter().take(rows) {
-            let label = self.labels.get(count.label as usize).map_or("", |label| &label.0);
+            let label = self.labels.get(Text(count.label));
             lines.push(format!("{:7.1} {:8.1}  {label}", percent(count.own), percent(count.total)));
         }
         if keys {
