@@ -57,8 +57,8 @@ impl Live {
         let mut maps = Maps::new();
         maps.update(&text, &[]);
         let object = |id: ModuleId| {
-            let region = maps.regions_of(id).next()?;
-            let (bytes, _) = map_file(&process, maps.path(id), region.start..region.end).ok()?;
+            let region = maps.regions_of(id).find(|region| region.executable)?;
+            let (bytes, _) = map_file(&process, maps.path(id), region).ok()?;
             Elf::parse(bytes).ok()
         };
         let objects: Vec<_> =

@@ -43,6 +43,8 @@ pub struct Program {
     pub exe: String,
     /// The Node processes among its descendants.
     pub nodes: Vec<u32>,
+    /// A file of its code that was deleted or replaced and could not be read.
+    pub unread: Option<String>,
 }
 
 impl Failure {
@@ -205,75 +207,83 @@ fn refused(f: &mut Formatter<'_>, pid: u32, refusal: &Refusal) -> fmt::Result {
 }
 
 /// Which of the kernel's rules it was that forbade it, and what helps.
-fn permission(evidence: &Evidence) -> (String, &'static str) {
+fn permission(evidence: &Evidence) -> (String, String) {
     const PRIVILEGE: &str =
         "run as root or give the binary CAP_SYS_PTRACE (setcap cap_sys_ptrace=ep node-flame)";
-    const CONTAINER: &str = "run it on the host as root, or start the container with --cap-add SYS_PTRACE";
+    const CONTAINER: &str = "run it on the host as root, or start the container with --cap-add SYS_PTRACE \
+         (Kubernetes: securityContext.capabilities.add: [SYS_PTRACE])";
+    const WITHOUT: &str = "node-flame is root, but without CAP_SYS_PTRACE (as in a container)";
     let Evidence { our_uid, our_gid, their_uid, their_gid, .. } = *evidence;
-    let same_user =
-        their_uid.iter().all(|uid| *uid == our_uid) && their_gid.iter().all(|gid| *gid == our_gid);
+    let same_uid = their_uid.iter().all(|uid| *uid == our_uid);
+    let same_user = same_uid && their_gid.iter().all(|gid| *gid == our_gid);
+    let remedy = String::from(if our_uid == 0 { CONTAINER } else { PRIVILEGE });
     if evidence.yama == Some(3) {
         return (
             "yama's ptrace_scope is 3: nobody may trace on this host".into(),
-            "that lasts until the next boot: see kernel.yama.ptrace_scope in sysctl.d",
+            "that lasts until the next boot: see kernel.yama.ptrace_scope in sysctl.d".into(),
         );
     }
     if evidence.no_ptrace {
+        let mode = evidence.our_seccomp;
         return (
-            format!(
-                "ptrace is refused to node-flame altogether (its seccomp mode is {})",
-                evidence.our_seccomp
-            ),
-            CONTAINER,
+            format!("ptrace is refused to node-flame altogether (its seccomp mode is {mode})"),
+            CONTAINER.into(),
         );
     }
     if evidence.sys_ptrace {
-        return match evidence.same_user_namespace {
+        let (why, remedy) = match evidence.same_user_namespace {
             Some(true) => (
-                "node-flame has CAP_SYS_PTRACE, so a security module (SELinux, AppArmor) forbids it".into(),
+                "node-flame has CAP_SYS_PTRACE, so a security module (SELinux, AppArmor) forbids it",
                 "the kernel's log or the audit log names the rule",
             ),
             Some(false) => (
-                "the process is in another user namespace, where node-flame's CAP_SYS_PTRACE does not count"
-                    .into(),
+                "the process is in another user namespace, where node-flame's CAP_SYS_PTRACE does not count",
                 "run it on the host as root, or inside of that namespace",
             ),
             None => (
                 "node-flame has CAP_SYS_PTRACE, but not over this process: it is in another user namespace, \
-                 or a security module (SELinux, AppArmor) forbids it"
-                    .into(),
+                 or a security module (SELinux, AppArmor) forbids it",
                 "run it on the host as root; the audit log names a rule of a security module",
             ),
         };
-    }
-    if !same_user && our_uid == 0 {
-        return ("node-flame is root, but without CAP_SYS_PTRACE (as in a container)".into(), CONTAINER);
+        return (why.into(), remedy.into());
     }
     if !same_user {
-        let why = format!("it runs as user {} and node-flame as user {our_uid}", their_uid[0]);
-        return (why, PRIVILEGE);
+        let why = match their_uid[0] {
+            user if our_uid == 0 => format!("{WITHOUT}, and the process runs as user {user}"),
+            user if !same_uid => format!("it runs as user {user} and node-flame as user {our_uid}"),
+            _ => format!("it runs with group {} and node-flame with group {our_gid}", their_gid[0]),
+        };
+        return (why, as_its_user(evidence) + &remedy);
     }
     match evidence.yama {
         Some(scope @ 1..) => (
             format!(
                 "yama's ptrace_scope is {scope}: node-flame needs CAP_SYS_PTRACE even for its own user's processes"
             ),
-            "run as root, give the binary CAP_SYS_PTRACE, or `sysctl kernel.yama.ptrace_scope=0`",
+            "run as root, give the binary CAP_SYS_PTRACE, or `sysctl kernel.yama.ptrace_scope=0`".into(),
         ),
         _ if evidence.not_dumpable => {
-            ("the process has made itself undumpable (prctl, or a change of user)".into(), PRIVILEGE)
+            ("the process has made itself undumpable (prctl, or a change of user)".into(), remedy)
         }
         _ if evidence.more_capable && our_uid == 0 => (
             "the process has capabilities that node-flame lacks, CAP_SYS_PTRACE among those missing".into(),
-            CONTAINER,
+            remedy,
         ),
-        _ if evidence.more_capable => {
-            ("the process has capabilities that node-flame lacks".into(), PRIVILEGE)
-        }
-        _ if our_uid == 0 => {
-            ("node-flame is root, but without CAP_SYS_PTRACE (as in a container)".into(), CONTAINER)
-        }
-        _ => ("node-flame has no CAP_SYS_PTRACE".into(), PRIVILEGE),
+        _ if evidence.more_capable => ("the process has capabilities that node-flame lacks".into(), remedy),
+        _ if our_uid == 0 => (WITHOUT.into(), remedy),
+        _ => ("node-flame has no CAP_SYS_PTRACE".into(), remedy),
+    }
+}
+
+/// The kernel lets a user trace processes of its own, unless one has a reason against it.
+fn as_its_user(evidence: &Evidence) -> String {
+    let [user, ..] = evidence.their_uid;
+    let is_one = evidence.their_uid == [user; 3] && evidence.their_gid == [evidence.their_gid[0]; 3];
+    let is_plain = !evidence.not_dumpable && !evidence.capable && evidence.yama.unwrap_or(0) == 0;
+    match is_one && is_plain && user != 0 {
+        true => format!("run it as that user (docker exec --user {user}:{}), or ", evidence.their_gid[0]),
+        false => String::new(),
     }
 }
 
@@ -288,9 +298,15 @@ fn not_node(f: &mut Formatter<'_>, pid: u32, program: &Program) -> fmt::Result {
         "ruby" => "for Ruby there is rbspy",
         _ => bare_v8(name).unwrap_or_default(),
     };
-    match hint {
-        "" => f.write_str(" and holds no V8")?,
-        hint => write!(f, "; {hint}")?,
+    match (hint, &program.unread) {
+        ("", Some(unread)) => write!(
+            f,
+            " and perhaps holds V8, but {} was deleted or replaced since it started: such a file is readable \
+             to root on the host (CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN)",
+            Printable(unread)
+        )?,
+        ("", None) => f.write_str(" and holds no V8")?,
+        (hint, _) => write!(f, "; {hint}")?,
     }
     match program.nodes.as_slice() {
         [] => Ok(()),
@@ -456,7 +472,13 @@ mod tests {
                 other_user,
                 "runs as user 0 and node-flame as user 1000; run as root or give the binary CAP_SYS",
             ),
-            (root, "root, but without CAP_SYS_PTRACE (as in a container); run it on the host"),
+            (
+                root,
+                "without CAP_SYS_PTRACE (as in a container), and the process runs as user 7; run it as that \
+                 user (docker exec --user 7:0), or run it on the host as root, or start the container with",
+            ),
+            (Evidence { not_dumpable: true, ..root }, "runs as user 7; run it on the host as root"),
+            (Evidence { their_gid: [8; 3], ..same_user }, "runs with group 8 and node-flame with group 1000"),
             (
                 Evidence { yama: Some(1), ..same_user },
                 "yama's ptrace_scope is 1: node-flame needs CAP_SYS_PTRACE",
@@ -481,7 +503,7 @@ mod tests {
     #[test]
     fn a_program_that_is_not_node_is_told_with_what_may_have_been_meant() {
         let message = |exe: &str, nodes: &[u32]| {
-            Failure::NotNode(7, Program { exe: exe.into(), nodes: nodes.into() }).to_string()
+            Failure::NotNode(7, Program { exe: exe.into(), nodes: nodes.into(), unread: None }).to_string()
         };
         assert_eq!(message("/bin/cat", &[]), "7 is not a Node.js process: it runs /bin/cat and holds no V8");
         assert!(message("/usr/bin/python3.11", &[]).ends_with("; for Python there is py-spy"));

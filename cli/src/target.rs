@@ -65,7 +65,10 @@ impl Target {
         let objects = files.objects(&process, &maps);
         let image = holder_of_v8(&objects).and_then(|(v8, elf)| Some((v8, elf, Image::of(&elf)?)));
         let (v8, elf, image) = match image {
-            None => return Err(Failure::NotNode(pid, program(&process, files))),
+            None => {
+                let unread = unread(&maps, &objects);
+                return Err(Failure::NotNode(pid, Program { unread, ..program(&process, files) }));
+            }
             Some((_, _, Err(unsupported))) => return Err(Failure::Unsupported(pid, unsupported)),
             Some((v8, elf, Ok(image))) => (v8, elf, image),
         };
@@ -88,7 +91,7 @@ impl Files {
     /// The ELF file of a module, mapped if it was not.
     pub fn object(&mut self, process: &Process, maps: &Maps, id: ModuleId) -> Option<Elf<'static>> {
         let module = maps.module(id)?;
-        let region = maps.regions_of(id).next()?;
+        let region = maps.regions_of(id).find(|region| region.executable)?;
         let is_vdso = region.kind == RegionKind::Vdso;
         if module.inode == 0 && !is_vdso {
             return None;
@@ -102,7 +105,7 @@ impl Files {
             if module.deleted {
                 path.extend_from_slice(b" (deleted)");
             }
-            let (bytes, _) = map_file(process, &path, region.start..region.end).ok()?;
+            let (bytes, _) = map_file(process, &path, region).ok()?;
             Elf::parse(bytes).ok()
         })
     }
@@ -115,6 +118,15 @@ impl Files {
         };
         attach::check(pid).ok().and_then(holds_v8).is_some()
     }
+}
+
+/// The first file that could not be read, if that can be because it is no longer at its path.
+fn unread(maps: &Maps, objects: &Objects) -> Option<String> {
+    let (module, _) = (0..)
+        .map(ModuleId)
+        .zip(objects)
+        .find(|(module, elf)| elf.is_none() && maps.module(*module).is_some_and(|module| module.deleted))?;
+    Some(String::from_utf8_lossy(maps.path(module)).into_owned())
 }
 
 /// The code that the kernel maps into a process, for its clock: an ELF file that is in memory alone.
@@ -147,6 +159,7 @@ fn program(process: &Process, files: &mut Files) -> Program {
     Program {
         exe: String::from_utf8_lossy(&exe).into_owned(),
         nodes: below.into_iter().filter(|pid| files.is_node(*pid)).collect(),
+        unread: None,
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Evidence {
     pub sys_ptrace: bool,
     /// The target may use capabilities that we may not.
     pub more_capable: bool,
+    /// The target may use some capability.
+    pub capable: bool,
     /// The target has made itself, or its exec has made it, non-dumpable.
     pub not_dumpable: bool,
     /// The target is in our user namespace; `None` if that cannot be seen.
@@ -264,6 +266,7 @@ fn not_permitted(process: &Process) -> Refusal {
         their_gid: [them.gid[0], them.gid[1], them.gid[2]],
         sys_ptrace: us.cap_effective >> CAP_SYS_PTRACE & 1 == 1,
         more_capable: them.cap_permitted & !us.cap_permitted != 0,
+        capable: them.cap_permitted != 0,
         not_dumpable: them.uid[1] != 0 && process.owner_of("stat") == Ok(0),
         same_user_namespace: ours.zip(theirs).map(|(ours, theirs)| ours == theirs),
         yama: yama(),

@@ -2,11 +2,13 @@
 
 use super::Process;
 use crate::Errno;
+use crate::memory::ProcessMemory;
 use flame_core::arch::Arch;
+use flame_core::maps::Region;
+use flame_core::memory::Memory;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::ffi::OsStr;
-use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -67,22 +69,25 @@ impl Process {
     }
 }
 
-/// Maps the file behind the process' mapping at `range`, read-only, with the file's identity.
+/// Maps the file behind a region of the process, read-only, with the file's identity.
 ///
-/// `path` is what stands in `maps`, in the process' own mount namespace; ` (deleted)` at its end is
-/// known. Tried in turn: `/proc/PID/map_files/…`, which is the file itself wherever it is and whether or
-/// not it was deleted, but needs a capability; the path under `/proc/PID/root`; `/proc/PID/exe` if the
-/// path is what that says. A path can lead to another file by now: the caller compares what it reads
-/// with the process' memory where that matters (`maps` shows another device than `stat` on overlayfs of
-/// older kernels, so device and inode decide nothing).
+/// `path` is what stands in `maps`; ` (deleted)` at its end is known. Tried in turn:
+/// `/proc/PID/map_files/…`, which is the file itself wherever it is and whether or not it was deleted, but
+/// needs a capability over this host (`CAP_CHECKPOINT_RESTORE` or `CAP_SYS_ADMIN`); the path under
+/// `/proc/PID/root`, which is that of another mount namespace; the path as it is, which is that of a process
+/// in a `chroot`; `/proc/PID/exe` if the path is what that says. A path can lead to another file by now, so
+/// what it leads to must hold the bytes that the process has at the region's start, which should be code
+/// (`maps` shows another device than `stat` on overlayfs of older kernels, so device and inode decide
+/// nothing).
 ///
 /// The bytes stay mapped until node-flame ends. Each file of a process is mapped once, and names point
 /// into it until the last byte of output is written: there is no earlier moment to unmap it, and what
 /// is mapped is the page cache, not memory of ours. A file that is truncated while it is mapped makes
 /// reading it fatal (SIGBUS), as for every program that runs from it; replacing a file by rename, as
 /// installers do, does not.
-pub fn map_file(process: &Process, path: &[u8], range: Range<u64>) -> Result<(&'static [u8], FileId), Errno> {
-    map_whole(&open_mapped(process, path, range)?)
+pub fn map_file(process: &Process, path: &[u8], region: &Region) -> Result<(&'static [u8], FileId), Errno> {
+    let by_range = process.file(&format!("map_files/{:x}-{:x}", region.start, region.end));
+    map_whole(&by_range.or_else(|errno| open_by_path(process, path, region).ok_or(errno))?)
 }
 
 /// A root directory: a process' own, whatever mount namespace it is in, or node-flame's.
@@ -144,25 +149,33 @@ fn map_whole(file: &OwnedFd) -> Result<(&'static [u8], FileId), Errno> {
     Ok((bytes, id))
 }
 
-fn open_mapped(process: &Process, path: &[u8], range: Range<u64>) -> Result<OwnedFd, Errno> {
-    let by_range = process.file(&format!("map_files/{:x}-{:x}", range.start, range.end));
-    if by_range.is_ok() {
-        return by_range;
-    }
+fn open_by_path(process: &Process, path: &[u8], region: &Region) -> Option<OwnedFd> {
     let plain = path.strip_suffix(b" (deleted)").unwrap_or(path);
-    if plain.len() == path.len() && plain.starts_with(b"/") {
-        let mut below_root = b"root".to_vec();
-        below_root.extend_from_slice(plain);
-        let opened =
-            rustix::fs::openat(&process.dir, OsStr::from_bytes(&below_root), ANYTHING, Mode::empty());
-        if opened.is_ok() {
-            return opened;
-        }
-    }
-    match process.exe() {
-        Ok(exe) if exe.strip_suffix(b" (deleted)").unwrap_or(&exe) == plain => process.file("exe"),
-        _ => by_range,
-    }
+    let open =
+        |path: &[u8]| rustix::fs::openat(&process.dir, OsStr::from_bytes(path), ANYTHING, Mode::empty()).ok();
+    let is_it = |file: &OwnedFd| holds_bytes_of(file, process, region);
+    let by_path = || {
+        let is_there = plain.len() == path.len() && plain.starts_with(b"/");
+        let below_root = [b"root", plain].concat();
+        [&below_root, plain].into_iter().filter(|_| is_there).find_map(|path| open(path).filter(is_it))
+    };
+    let by_exe = || {
+        let exe = process.exe().ok()?;
+        let is_exe = exe.strip_suffix(b" (deleted)").unwrap_or(&exe) == plain;
+        if is_exe { process.file("exe").ok().filter(is_it) } else { None }
+    };
+    by_path().or_else(by_exe)
+}
+
+/// Whether a file has, where the region begins in it, what the process has there.
+fn holds_bytes_of(file: &OwnedFd, process: &Process, region: &Region) -> bool {
+    const PAGE: usize = 4096;
+    let (mut on_disk, mut in_memory) = ([0; PAGE], [0; PAGE]);
+    let is_regular = fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
+    let len = if is_regular { rustix::io::pread(file, &mut on_disk, region.offset).unwrap_or(0) } else { 0 };
+    len > 0
+        && ProcessMemory::new(process.pid()).read(region.start, &mut in_memory[..len]).is_ok()
+        && on_disk[..len] == in_memory[..len]
 }
 
 fn id(file: &OwnedFd) -> Result<FileId, Errno> {
@@ -173,6 +186,7 @@ fn id(file: &OwnedFd) -> Result<FileId, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flame_core::maps::Maps;
 
     const ID: FileId = FileId { device: 1, inode: 2 };
 
@@ -199,20 +213,36 @@ mod tests {
         }
     }
 
+    /// Our own executable's code and path.
+    fn own_code() -> (Process, Vec<u8>, Region) {
+        let process = Process::open(std::process::id()).unwrap();
+        let (mut text, mut maps) = (Vec::new(), Maps::new());
+        process.maps(&mut text).unwrap();
+        maps.update(&text, &[]);
+        let code = maps.find(own_code as *const () as u64).copied().unwrap();
+        let path = maps.path(code.module.unwrap()).to_vec();
+        (process, path, code)
+    }
+
     #[test]
     fn the_file_behind_a_mapping_of_our_own_is_found_by_range_and_by_path() {
-        let process = Process::open(std::process::id()).unwrap();
-        let mut maps = Vec::new();
-        process.maps(&mut maps).unwrap();
-        let exe = process.exe().unwrap();
-        let (by_path, path_id) = map_file(&process, &exe, 1..2).unwrap();
-        assert!(by_path.starts_with(b"\x7fELF"));
-        let line = String::from_utf8_lossy(&maps);
-        let line = line.lines().find(|line| line.as_bytes().ends_with(&exe)).unwrap();
-        let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
-        let range = u64::from_str_radix(start, 16).unwrap()..u64::from_str_radix(end, 16).unwrap();
-        let (by_range, range_id) = map_file(&process, b"/nowhere", range).unwrap();
-        assert_eq!((by_range.len(), range_id), (by_path.len(), path_id));
-        assert!(map_file(&process, b"/nowhere", 1..2).is_err());
+        let (process, path, code) = own_code();
+        let (bytes, mapped) = map_file(&process, &path, &code).unwrap();
+        assert!(bytes.starts_with(b"\x7fELF"));
+        let by_path = open_by_path(&process, &path, &code).unwrap();
+        assert_eq!(id(&by_path), Ok(mapped));
+        let deleted = [&path[..], b" (deleted)"].concat();
+        let by_exe = open_by_path(&process, &deleted, &code).unwrap();
+        assert_eq!(id(&by_exe), Ok(mapped));
+    }
+
+    #[test]
+    fn a_path_that_leads_to_another_file_is_not_taken() {
+        let (process, path, code) = own_code();
+        for other in [&b"/etc/passwd"[..], b"/dev/zero", b"/proc/self", b"/nowhere", b"relative"] {
+            assert!(open_by_path(&process, other, &code).is_none());
+        }
+        let elsewhere = Region { offset: code.offset + 16, ..code };
+        assert!(open_by_path(&process, &path, &elsewhere).is_none());
     }
 }
