@@ -8,6 +8,7 @@
 pub mod binary;
 pub mod builds;
 pub mod compat;
+pub mod containers;
 pub mod loads;
 pub mod matrix;
 pub mod native;

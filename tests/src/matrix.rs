@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
+    process::Command,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -119,11 +120,25 @@ pub fn sample(cell: &Cell, workload: &Workload, options: Options) -> Result<(Vec
 /// Samples a target that runs a workload; gives the stacks and what node-flame reported.
 ///
 /// # Errors
-/// Why there is no profile: what node-flame said instead.
+/// Why there is no profile: what the target or node-flame said instead.
 pub fn sample_target(
     target: &mut Target,
     workload: &Workload,
     options: Options,
+) -> Result<(Vec<Stack>, String), String> {
+    let pid = target.pid().to_string();
+    let sampled = sample_by(workload, options, || command(node_flame(), &[&pid]))?;
+    if target.alive() { Ok(sampled) } else { Err(format!("the target ended\n{}", sampled.1.trim_end())) }
+}
+
+/// Samples a process that runs a workload, by commands that end in node-flame and the process' id.
+///
+/// # Errors
+/// Why there is no profile: what node-flame said instead.
+pub fn sample_by(
+    workload: &Workload,
+    options: Options,
+    profiler: impl Fn() -> Command,
 ) -> Result<(Vec<Stack>, String), String> {
     thread::sleep(Duration::from_secs_f64(options.warm_up));
     let scripts = workload.scripts();
@@ -131,13 +146,10 @@ pub fn sample_target(
     let (mut stacks, mut report, mut samples) = (Vec::new(), String::new(), 0);
     // A busy machine gives a target, and so its profile, little time.
     for _ in 0..5 {
-        let ended = profile(target.pid(), options);
+        let ended = profile(profiler(), options);
         if !ended.ok() {
             let how = if ended.overran { "did not end in time".into() } else { ended.status.to_string() };
             return Err(format!("node-flame: {how}\n{}", ended.stderr.trim_end()));
-        }
-        if !target.alive() {
-            return Err(format!("the target ended\n{}", ended.stderr.trim_end()));
         }
         let more = stacks::folded(&ended.stdout)?;
         samples += more.iter().filter(|s| own(s)).map(|s| s.count).sum::<u64>();
@@ -150,11 +162,10 @@ pub fn sample_target(
     Ok((stacks, report))
 }
 
-fn profile(pid: u32, options: Options) -> Ended {
-    let (pid, seconds, rate) = (pid.to_string(), options.seconds.to_string(), options.rate.to_string());
+fn profile(mut profiler: Command, options: Options) -> Ended {
+    profiler.args(["folded", &options.seconds.to_string(), "--rate", &options.rate.to_string()]);
     // The matrix asks what the stacks say; how long the target may be held is other tests' matter.
-    let args = [&pid, "folded", &seconds, "--rate", &rate, "--max-pause", "50"];
-    let mut profiler = command(node_flame(), &args);
+    profiler.args(["--max-pause", "50"]);
     if options.lines {
         profiler.arg("--lines");
     }

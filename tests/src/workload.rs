@@ -185,18 +185,30 @@ impl Workload {
     /// # Errors
     /// Why it cannot be put there.
     pub fn enter(&mut self, root: &Path) -> Result<(), String> {
-        let inside = Path::new("/workloads").join(&self.file);
-        let outside = root.join("workloads").join(&self.file);
-        // Others may run the same file at this moment.
-        let new = outside.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
-        fs::create_dir_all(root.join("workloads"))
-            .and_then(|()| fs::copy(&self.path, &new))
-            .and_then(|_| fs::rename(&new, &outside))
-            .map_err(|e| format!("{}: {e}", outside.display()))?;
-        self.script =
-            if self.file.ends_with(".mjs") { file_url(&inside) } else { inside.display().to_string() };
-        self.path = inside;
+        self.move_to(&root.join("workloads"))?;
+        self.is_at(Path::new("/workloads").join(&self.file));
         Ok(())
+    }
+
+    /// Puts a copy of the file into another folder.
+    ///
+    /// # Errors
+    /// Why it cannot be put there.
+    pub fn move_to(&mut self, folder: &Path) -> Result<(), String> {
+        let copy = folder.join(&self.file);
+        // Others may run the same file at this moment.
+        let new = copy.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::copy(&self.path, &new))
+            .and_then(|_| fs::rename(&new, &copy))
+            .map_err(|e| format!("{}: {e}", copy.display()))?;
+        self.is_at(copy);
+        Ok(())
+    }
+
+    fn is_at(&mut self, path: PathBuf) {
+        self.script = if self.file.ends_with(".mjs") { file_url(&path) } else { path.display().to_string() };
+        self.path = path;
     }
 
     /// Every stack of the workload's functions that a sample may hold: each chain, and each shorter one that

@@ -74,8 +74,8 @@ impl Process {
 /// `path` is what stands in `maps`; ` (deleted)` at its end is known. Tried in turn:
 /// `/proc/PID/map_files/…`, which is the file itself wherever it is and whether or not it was deleted, but
 /// needs a capability over this host (`CAP_CHECKPOINT_RESTORE` or `CAP_SYS_ADMIN`); the path under
-/// `/proc/PID/root`, which is that of another mount namespace; the path as it is, which is that of a process
-/// in a `chroot`; `/proc/PID/exe` if the path is what that says. A path can lead to another file by now, so
+/// `/proc/PID/root`, which is that of another mount namespace or, less the root's own path, of a `chroot`; the
+/// path as it is; `/proc/PID/exe` if the path is what that says. A path can lead to another file by now, so
 /// what it leads to must hold the bytes that the process has at the region's start, which should be code
 /// (`maps` shows another device than `stat` on overlayfs of older kernels, so device and inode decide
 /// nothing).
@@ -155,9 +155,14 @@ fn open_by_path(process: &Process, path: &[u8], region: &Region) -> Option<Owned
         |path: &[u8]| rustix::fs::openat(&process.dir, OsStr::from_bytes(path), ANYTHING, Mode::empty()).ok();
     let is_it = |file: &OwnedFd| holds_bytes_of(file, process, region);
     let by_path = || {
-        let is_there = plain.len() == path.len() && plain.starts_with(b"/");
-        let below_root = [b"root", plain].concat();
-        [&below_root, plain].into_iter().filter(|_| is_there).find_map(|path| open(path).filter(is_it))
+        if plain.len() != path.len() || !plain.starts_with(b"/") {
+            return None;
+        }
+        // A process in a `chroot` has paths of this mount namespace, and its root is one of them.
+        let root = process.link("root").unwrap_or_default();
+        let inside = plain.strip_prefix(&root[..]).filter(|inside| inside.starts_with(b"/"));
+        let below_root = [inside, Some(plain)].map(|path| [b"root", path.unwrap_or_default()].concat());
+        [&below_root[0], &below_root[1], plain].into_iter().find_map(|path| open(path).filter(is_it))
     };
     let by_exe = || {
         let exe = process.exe().ok()?;

