@@ -235,12 +235,74 @@ impl Target {
         status(self.pid(), field)
     }
 
+    /// Sends the target a signal, by its name without `SIG`.
+    ///
+    /// # Panics
+    /// When there is no `kill` to be run.
+    pub fn send(&self, signal: &str) {
+        self.running.send(signal);
+    }
+
+    /// Waits for the target's end.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub fn ended(&mut self) -> Ended {
+        self.running.ended()
+    }
+
+    /// What the target wrote to its standard error so far.
+    pub fn stderr(&self) -> String {
+        self.running.stderr.so_far()
+    }
+
+    /// The target's threads that are stopped or traced, in words.
+    ///
+    /// # Panics
+    /// When the target has ended.
+    pub fn held_threads(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the target's threads");
+        let tids = tasks.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        tids.filter_map(|tid: u32| {
+            let (tracer, state) = (status(tid, "TracerPid")?, status(tid, "State")?);
+            let held = tracer != "0" || state.starts_with(['t', 'T']);
+            held.then(|| format!("{tid}: TracerPid {tracer}, {state}"))
+        })
+        .collect()
+    }
+
+    /// Whether the target comes to use processor time within 5 s.
+    pub fn runs_on(&self) -> bool {
+        let before = self.cpu_ticks();
+        (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            self.cpu_ticks() > before
+        })
+    }
+
+    /// Waits until some thread of the target is traced, for 10 s.
+    ///
+    /// # Panics
+    /// When none comes to be.
+    pub fn until_traced(&self) {
+        let deadline = Instant::now() + SECOND * 10;
+        while self.status("TracerPid").is_none_or(|tracer| tracer == "0") {
+            assert!(Instant::now() < deadline, "it is not traced");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Processor time used so far, user and system, in clock ticks (1/100 s).
     pub fn cpu_ticks(&self) -> Option<u64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
         Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
     }
+}
+
+/// How often tests of chance repeat: `FLAME_ROUNDS`, or few enough for every run.
+pub fn rounds(default: u32) -> u32 {
+    std::env::var("FLAME_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(default)
 }
 
 /// A field of a process's or thread's `/proc/ID/status`.

@@ -81,8 +81,8 @@ impl Hand<'_> {
         let program = target.program.as_ref();
         let gone = program.is_some_and(|file| rustix::io::pread(file, &mut [0], 0) == Ok(0));
         target.program_gone = if gone { target.program_gone + 1 } else { 0 };
-        // Once can be an exit that is under way.
-        let replaced = target.program_gone > 1;
+        // An exit that is under way, with a core dump before it even for long, has no program any more.
+        let replaced = target.program_gone > 1 && target.process.exe().is_ok();
         let ended = (replaced || rescan) && target.process.has_ended();
         if ended && self.session.table.threads.iter().all(|t| t.key.process != number || !t.is_seized()) {
             self.end_process(number, ProcessEnd::Gone, visitor);

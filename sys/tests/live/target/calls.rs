@@ -1,6 +1,7 @@
 //! System calls that wait: each counts how often one was broken off.
 
 use crate::{count, counter, ready, stopping};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::thread;
 
 fn check(result: i64) {
@@ -48,7 +49,9 @@ pub fn all() -> i32 {
     let mut pipe = [0; 2];
     // SAFETY: room for two file descriptors.
     unsafe { libc::pipe(pipe.as_mut_ptr()) };
-    let [read_end, write_end] = pipe;
+    let read_end = pipe[0];
+    // SAFETY: nobody else closes it. That its writer closes it in the end lets the reader end.
+    let write_end = unsafe { OwnedFd::from_raw_fd(pipe[1]) };
     // SAFETY: names that are told apart.
     let ((quiet, ..), (_, address, len)) = unsafe { (listener(1), listener(2)) };
     let loops: Vec<Box<dyn Fn() + Send>> = vec![
@@ -60,7 +63,7 @@ pub fn all() -> i32 {
         // SAFETY: as above.
         Box::new(move || unsafe {
             check(i64::from(libc::nanosleep(&pause, std::ptr::null_mut())));
-            libc::write(write_end, (&raw const pause).cast(), 1);
+            libc::write(write_end.as_raw_fd(), (&raw const pause).cast(), 1);
         }),
         // SAFETY: as above.
         Box::new(move || unsafe {

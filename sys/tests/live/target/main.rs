@@ -130,6 +130,18 @@ fn is_traced() -> bool {
     !status.contains("TracerPid:\t0\n")
 }
 
+/// Works for a while that begins when it is traced, or in three seconds.
+fn work_while_traced(time: Duration) {
+    let begin = Instant::now();
+    while !is_traced() && begin.elapsed() < Duration::from_secs(3) {
+        work();
+    }
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        work();
+    }
+}
+
 /// Starts children in each of the three ways, and waits for them.
 fn forks() -> i32 {
     ready();
@@ -163,10 +175,7 @@ fn forks() -> i32 {
 fn exec(from: &str) -> i32 {
     use std::os::unix::process::CommandExt;
     let become_other = || {
-        let until = Instant::now() + Duration::from_millis(300);
-        while Instant::now() < until {
-            work();
-        }
+        work_while_traced(Duration::from_millis(300));
         let program = std::env::current_exe().expect("this program has a path");
         panic!("{}", std::process::Command::new(program).arg("spin").exec());
     };
@@ -192,10 +201,7 @@ fn end(how: &str) -> i32 {
         libc::setrlimit(libc::RLIMIT_CORE, &limit);
     }
     ready();
-    let until = Instant::now() + Duration::from_millis(200);
-    while Instant::now() < until {
-        work();
-    }
+    work_while_traced(Duration::from_millis(200));
     match how {
         "abort" => std::process::abort(),
         // SAFETY: makes this process end, as wanted.

@@ -1,0 +1,175 @@
+//! What reaches a Node process, and how it ends, while it is profiled at 1000 Hz.
+
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tests::{
+    binary::{node_flame, workspace},
+    matrix::{alone, tell},
+    nodes::node,
+    process::{Running, Target, command, rounds},
+    report::Report,
+    version::Version,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn program(name: &str, version: Version, argument: &str) -> Command {
+    let mut command = Command::new(node(version));
+    command.args(["--inspect-port=0"]).arg(workspace().join("tests/programs").join(name)).arg(argument);
+    command
+}
+
+fn profiler(target: &Target) -> Running {
+    let pid = target.pid().to_string();
+    let profiler = Running::start(&mut command(node_flame(), &[&pid, "folded", "120", "--rate", "1000"]));
+    target.until_traced();
+    profiler
+}
+
+#[test]
+fn handlers_children_and_the_inspector_work_as_ever() {
+    let _alone = alone();
+    let (signals, children) = (rounds(40), if rounds(0) > 0 { 1000 } else { 150 });
+    let target =
+        Target::ready(&mut program("signals.js", Version::new(22, 23, 3), &children.to_string())).unwrap();
+    let mut profiler = profiler(&target);
+    for round in 1..=signals {
+        for name in ["USR2", "TERM", "INT", "WINCH", "HUP"] {
+            target.send(name);
+            assert!(target.says(&format!("{name} {round}\n"), 10 * SECOND), "{}", target.stdout());
+        }
+    }
+    assert!(target.says(&format!("CHILDREN {children}\n"), 60 * SECOND), "{}", target.stdout());
+    target.send("USR1");
+    let deadline = Instant::now() + 10 * SECOND;
+    while !target.stderr().contains("Debugger listening on ws://") {
+        assert!(Instant::now() < deadline, "{}", target.stderr());
+        thread::sleep(Duration::from_millis(10));
+    }
+    // As a shell's Ctrl-Z and `fg`.
+    for round in 0..rounds(4) {
+        target.send(if round % 2 == 0 { "STOP" } else { "TSTP" });
+        let stands = || target.held_threads().iter().all(|line| line.contains(", t") || line.contains(", T"));
+        while !stands() {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let ticks = target.cpu_ticks();
+        thread::sleep(Duration::from_millis(30));
+        assert_eq!(target.cpu_ticks(), ticks, "it runs though it was stopped");
+        target.send("CONT");
+        assert!(target.runs_on());
+    }
+    profiler.send("INT");
+    let ended = profiler.ended();
+    assert!(ended.ok() && Report::parse(&ended.stderr).is_some_and(|report| report.adds_up()), "{ended:?}");
+    let handled = target.stdout().lines().filter(|line| !line.contains("CHILDREN")).count() as u32 - 1;
+    assert_eq!(handled, signals * 5, "a signal was handled twice");
+    assert!(target.held_threads().is_empty() && target.runs_on());
+    tell(&format!("{handled} signals of five kinds handled once, {children} children, the inspector"));
+}
+
+#[test]
+fn a_target_ends_as_it_would_and_its_parent_hears_of_it() {
+    let _alone = alone();
+    let version = Version::new(22, 23, 3);
+    // Each takes two seconds.
+    let rounds = rounds(2).min(50);
+    for (how, words) in [
+        ("code", "exited with code 7"),
+        ("throws", "exited with code 1"),
+        ("abort", "was killed by SIGABRT"),
+        ("kill", "was killed by SIGKILL"),
+    ] {
+        let expected = Running::start(&mut program("ends.js", version, how)).ended().status;
+        for round in 0..rounds {
+            let mut target = Target::ready(&mut program("ends.js", version, how)).unwrap();
+            let mut profiler = profiler(&target);
+            let ended = target.ended();
+            assert_eq!(ended.status, expected, "{how}, round {round}: {}", ended.stderr);
+            told(&mut profiler, words);
+        }
+    }
+    tell(&format!("{rounds} ends of each kind: exit code, exception, abort, SIGKILL"));
+}
+
+/// Waits for a profiler whose target has ended.
+fn told(profiler: &mut Running, words: &str) {
+    let ended = profiler.ended();
+    assert!(ended.ok() && ended.stderr.contains(words), "{}", ended.stderr);
+    assert!(!ended.stdout.is_empty(), "{}", ended.stderr);
+    assert!(Report::parse(&ended.stderr).is_some_and(|report| report.adds_up()), "{}", ended.stderr);
+}
+
+/// A memory cgroup of 150 MB, removed at the end.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    /// `None` where this user may not make one.
+    fn new() -> Option<Self> {
+        const LIMIT: &str = "157286400";
+        for (root, limit) in
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+        {
+            let group = Self(Path::new(root).join(format!("node-flame-{}", std::process::id())));
+            if fs::create_dir(&group.0).is_ok() && fs::write(group.0.join(limit), LIMIT).is_ok() {
+                // Else it would be the swap that fills up. Absent where there is none.
+                let _ = fs::write(group.0.join("memory.swap.max"), "0");
+                return Some(group);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        // The last process may not be gone yet.
+        let gone = || fs::remove_dir(&self.0).is_ok() || !self.0.exists();
+        (0..100).any(|_| {
+            gone() || {
+                thread::sleep(Duration::from_millis(10));
+                false
+            }
+        });
+    }
+}
+
+#[test]
+fn a_target_without_memory_is_killed_and_told_of() {
+    let _alone = alone();
+    let Some(group) = MemoryGroup::new() else {
+        tell("no memory cgroup can be made here: that a target is killed by SIGKILL is tried elsewhere");
+        return;
+    };
+    let processes = group.0.join("cgroup.procs");
+    for _ in 0..rounds(2).min(20) {
+        let target = program("ends.js", Version::new(22, 23, 3), "memory");
+        let mut member = Command::new("sh");
+        member.args(["-c", r#"echo $$ > "$0" && exec "$@""#]).arg(&processes);
+        member.arg(target.get_program()).args(target.get_args());
+        let mut target = Target::ready(&mut member).unwrap();
+        let mut profiler = profiler(&target);
+        assert_eq!(target.ended().status.signal(), Some(9));
+        told(&mut profiler, "was killed by SIGKILL");
+    }
+    tell("killed for want of memory in a cgroup");
+}
+
+#[test]
+fn a_target_that_becomes_another_program_is_left_to_it() {
+    let _alone = alone();
+    for _ in 0..rounds(2).min(50) {
+        let mut target = Target::ready(&mut program("ends.js", Version::new(26, 10, 0), "execve")).unwrap();
+        let mut profiler = profiler(&target);
+        assert!(target.says("NEW\n", 20 * SECOND), "{} {}", target.stdout(), target.stderr());
+        told(&mut profiler, "replaced itself by another program");
+        assert!(target.alive() && target.held_threads().is_empty());
+    }
+}
