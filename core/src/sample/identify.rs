@@ -326,10 +326,12 @@ impl<M: Memory> Identify<'_, '_, M> {
 
     fn optimized(&mut self, code: &KnownCode, at: At, function: FunctionId, shared: u64) {
         let own = kind_of(code.code.kind);
-        if self.heap.layout.deopt.inlining.is_none() {
+        let layout = self.heap.layout;
+        if layout.deopt.inlining.is_none() && layout.crankshaft.is_none() {
             return self.push_at(function, Position::NONE, own);
         }
-        if !self.is_code_of(code, shared) {
+        // Up to 3.14 the code does not say whose it is.
+        if layout.deopt.shared.is_some() && !self.is_code_of(code, shared) {
             self.losses.mismatches += 1;
             return self.push_at(function, Position::NONE, own);
         }

@@ -11,6 +11,7 @@ use super::places::{At, Key, Places};
 use super::raw::{FunctionId, Position};
 use super::sites;
 use crate::memory::Memory;
+use crate::v8::crankshaft::{self, AstFrame};
 use crate::v8::inlining::{MAX_DEPTH, Place};
 use crate::v8::layout::CodeKind;
 use crate::v8::position::{Entries, SourcePosition, at_or_before};
@@ -56,6 +57,7 @@ impl Places {
         }
         let is_maglev = known.code.kind == CodeKind::Maglev && heap.layout.translation.is_some();
         let found = match is_maglev {
+            false if heap.layout.crankshaft.is_some() => self.in_crankshaft(heap, functions, known, own, at),
             false => self.by_position(heap, functions, known, own, at.offset),
             true if at.is_return => self
                 .by_safepoint(heap, functions, known, own, at.offset)
@@ -164,6 +166,41 @@ impl Places {
                 Err(_) => Position::NONE,
             };
             Ok((function, position))
+        };
+        translated.iter().rev().map(frame).collect()
+    }
+
+    /// By the safepoint of a return address; on the top, by the last call or loop before the pc.
+    fn in_crankshaft<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        functions: &mut Functions,
+        known: &KnownCode,
+        own: Own,
+        at: At,
+    ) -> Result<Frames, Decode> {
+        let points = heap.crankshaft_points(&known.code, &mut self.table)?;
+        let points = &self.table[..points];
+        let deopt = if at.is_return {
+            let back = at.offset.saturating_add(1);
+            crankshaft::points(points).find(|point| point.pc == back).map(|point| point.deopt)
+        } else {
+            let length = (known.code.size as usize).min(self.bytecodes.len());
+            let code = &mut self.bytecodes[..length];
+            heap.memory.read(known.code.start, code)?;
+            crankshaft::site(code, at.offset, points)
+        };
+        let mut translated: SmallVec<[AstFrame; MAX_DEPTH]> = SmallVec::new();
+        let deopt = deopt.ok_or(Decode::Bound)?;
+        heap.crankshaft_frames(&known.code, deopt, &mut self.table, |frame| translated.push(frame))?;
+        let frame = |frame: &AstFrame| {
+            let shared = heap.crankshaft_function(&known.code, *frame, own.1)?;
+            let function = if shared == own.1 { own.0 } else { functions.of_shared(heap, shared)? };
+            let unoptimized = heap.unoptimized(shared, frame.node, &mut self.table);
+            let position = unoptimized.and_then(|(code, back)| {
+                self.full_codegen_position(heap, code.positions, back.saturating_sub(1))
+            });
+            Ok((function, Position::new(position.ok().and_then(|offset| u32::try_from(offset).ok()))))
         };
         translated.iter().rev().map(frame).collect()
     }

@@ -146,7 +146,7 @@ impl Places {
     }
 
     /// Plain offsets in the source, without the flags of later versions.
-    fn full_codegen_position<M: Memory>(
+    pub(super) fn full_codegen_position<M: Memory>(
         &mut self,
         heap: &Heap<'_, M>,
         table: u64,

@@ -3,6 +3,7 @@
 pub mod builtins;
 pub mod bytecode;
 pub mod code;
+pub mod crankshaft;
 pub mod deopt;
 pub mod dispatch;
 #[cfg(any(test, fuzzing))]

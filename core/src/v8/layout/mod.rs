@@ -5,6 +5,7 @@
 //! on live processes. Offsets are bytes from an object's start, which is a tagged pointer minus one.
 
 mod code;
+mod crankshaft;
 mod frames;
 mod objects;
 mod positions;
@@ -12,6 +13,7 @@ mod properties;
 mod translation;
 
 pub use code::{CodeKind, CodeLayout, DeoptLayout, Placement, STREAM_CODE};
+pub use crankshaft::CrankshaftLayout;
 pub use frames::{ArgumentSlots, FrameLayout, FrameType, InterpretedSlots, MarkerForm};
 pub use objects::{
     FunctionLayout, ScopeInfoLayout, ScriptLayout, SharedLayout, StartPosition, StringLayout, Types,
@@ -90,6 +92,8 @@ pub struct Layout {
     pub positions: PositionLayout,
     /// Safepoints and frame translations, where they are known.
     pub translation: Option<TranslationLayout>,
+    /// Crankshaft's safepoints and translations.
+    pub crankshaft: Option<CrankshaftLayout>,
     /// Bytecode.
     pub bytecode: BytecodeForm,
     /// Stack frames.
@@ -116,6 +120,7 @@ impl Layout {
             deopt: DeoptLayout::of(version, constants).ok_or(unknown)?,
             positions: PositionLayout::of(version, constants).ok_or(unknown)?,
             translation: TranslationLayout::of(version),
+            crankshaft: CrankshaftLayout::of(version),
             bytecode: BytecodeForm::of(version),
             frames: FrameLayout::of(version, constants).ok_or(unknown)?,
         })
