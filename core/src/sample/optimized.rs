@@ -183,7 +183,7 @@ impl Places {
         let points = &self.table[..points];
         let deopt = if at.is_return {
             let back = at.offset.saturating_add(1);
-            crankshaft::points(points).find(|point| point.pc == back).map(|point| point.deopt)
+            crankshaft::points(points).find(|point| point.pc == back).map(|point| (point.deopt, false))
         } else {
             let length = (known.code.size as usize).min(self.bytecodes.len());
             let code = &mut self.bytecodes[..length];
@@ -191,17 +191,17 @@ impl Places {
             crankshaft::site(code, at.offset, points)
         };
         let mut translated: SmallVec<[AstFrame; MAX_DEPTH]> = SmallVec::new();
-        let deopt = deopt.ok_or(Decode::Bound)?;
+        let (deopt, is_loop) = deopt.ok_or(Decode::Bound)?;
         heap.crankshaft_frames(&known.code, deopt, &mut self.table, |frame| translated.push(frame))?;
-        let frame = |frame: &AstFrame| {
+        let frame = |(at, frame): (usize, &AstFrame)| {
             let shared = heap.crankshaft_function(&known.code, *frame, own.1)?;
             let function = if shared == own.1 { own.0 } else { functions.of_shared(heap, shared)? };
             let unoptimized = heap.unoptimized(shared, frame.node, &mut self.table);
             let position = unoptimized.and_then(|(code, back)| {
-                self.full_codegen_position(heap, code.positions, back.saturating_sub(1))
+                self.full_codegen_position(heap, code.positions, back.saturating_sub(1), is_loop && at == 0)
             });
             Ok((function, Position::new(position.ok().and_then(|offset| u32::try_from(offset).ok()))))
         };
-        translated.iter().rev().map(frame).collect()
+        translated.iter().rev().enumerate().map(frame).collect()
     }
 }

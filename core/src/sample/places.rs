@@ -10,7 +10,7 @@ use crate::memory::Memory;
 use crate::profile::pool::hash;
 use crate::v8::bytecode::BytecodeSizes;
 use crate::v8::layout::CodeKind;
-use crate::v8::position::{Entries, SourcePosition, at_or_before};
+use crate::v8::position::{Entries, SourcePosition, at_or_before, first_behind};
 use crate::v8::{Decode, Heap, relocation};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -134,7 +134,7 @@ impl Places {
         if let Some(range) = self.get(key) {
             return self.frames[range].first().map_or(Position::NONE, |frame| frame.1);
         }
-        let position = match self.full_codegen_position(heap, known.code.positions, at.offset) {
+        let position = match self.full_codegen_position(heap, known.code.positions, at.offset, false) {
             Ok(position) => Position::new(u32::try_from(position).ok()),
             Err(_) => {
                 self.unread += 1;
@@ -145,18 +145,23 @@ impl Places {
         position
     }
 
-    /// Plain offsets in the source, without the flags of later versions.
+    /// Plain offsets in the source, without the flags of later versions. `is_behind`: what holds is the
+    /// first position from there on.
     pub(super) fn full_codegen_position<M: Memory>(
         &mut self,
         heap: &Heap<'_, M>,
         table: u64,
         offset: u32,
+        is_behind: bool,
     ) -> Result<u64, Decode> {
         let length = self.table(heap, table)?;
         let (table, layout) = (&self.table[..length], &heap.layout.positions);
-        let position = match layout.relocation {
-            Some(form) => relocation::at_or_before(relocation::Entries::new(table, form), offset.into()),
-            None => at_or_before(Entries::new(table, layout), offset.into()),
+        let offset = i64::from(offset);
+        let position = match (layout.relocation, is_behind) {
+            (Some(form), false) => relocation::at_or_before(relocation::Entries::new(table, form), offset),
+            (Some(form), true) => first_behind(relocation::Entries::new(table, form), offset),
+            (None, false) => at_or_before(Entries::new(table, layout), offset),
+            (None, true) => first_behind(Entries::new(table, layout), offset),
         };
         position.ok_or(Decode::Bound)
     }

@@ -46,8 +46,8 @@ pub fn points(table: &[u8]) -> impl Iterator<Item = Point> + '_ {
 }
 
 /// The deoptimization of the last site at or before an offset: a call, or a loop's check of the stack,
-/// which jumps to a deferred call.
-pub fn site(code: &[u8], offset: u32, table: &[u8]) -> Option<u32> {
+/// which jumps to a deferred call; and whether it is a loop's, whose node is the start of its body.
+pub fn site(code: &[u8], offset: u32, table: &[u8]) -> Option<(u32, bool)> {
     let checks = || {
         (0..code.len()).filter_map(|at| {
             // cmp rsp, [r13 + disp]
@@ -68,7 +68,9 @@ pub fn site(code: &[u8], offset: u32, table: &[u8]) -> Option<u32> {
     let check = check.and_then(|(at, target)| {
         points(table).find(|point| point.pc > target).map(|point| Point { pc: at, ..point })
     });
-    call.into_iter().chain(check).max_by_key(|site| site.pc).map(|site| site.deopt)
+    let is_loop = check.is_some_and(|check| call.is_none_or(|call| call.pc < check.pc));
+    let site = if is_loop { check } else { call };
+    site.map(|site| (site.deopt, is_loop))
 }
 
 /// Calls `frame` for each function's frame of the translation that begins at `start`, the outermost first.
@@ -241,8 +243,9 @@ mod tests {
             .flat_map(u32::to_le_bytes)
             .collect();
         let at = |offset| site(&code, offset, &table);
-        assert_eq!([at(39), at(40), at(59), at(60), at(99)], [None, Some(1), Some(1), Some(3), Some(3)]);
-        assert_eq!([at(100), at(199)], [Some(2), Some(2)]);
+        assert_eq!([at(39), at(40), at(59)], [None, Some((1, false)), Some((1, false))]);
+        assert_eq!([at(60), at(99)], [Some((3, true)); 2]);
+        assert_eq!([at(100), at(199)], [Some((2, false)); 2]);
     }
 
     proptest! {

@@ -97,6 +97,11 @@ pub fn at_or_before(entries: Entries<'_>, offset: i64) -> Option<u64> {
     entries.take_while(|entry| entry.code <= offset).last().map(|entry| entry.position)
 }
 
+/// The position of the first entry behind a code offset.
+pub fn first_behind(mut entries: impl Iterator<Item = Entry>, offset: i64) -> Option<u64> {
+    entries.find(|entry| entry.code > offset).map(|entry| entry.position)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
