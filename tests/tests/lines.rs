@@ -36,6 +36,17 @@ const FULL_CODEGEN: [Version; 5] = [
     Version::new(8, 0, 0),
 ];
 
+/// Versions with Crankshaft, whose safepoints and translations are written in ways of their own.
+#[cfg(feature = "sweeps")]
+const CRANKSHAFT: [Version; 6] = [
+    Version::new(0, 10, 48),
+    Version::new(0, 12, 18),
+    Version::new(4, 9, 1),
+    Version::new(5, 12, 0),
+    Version::new(6, 17, 1),
+    Version::new(7, 10, 1),
+];
+
 /// A workload whose small functions V8 inlines shows whole chains, and the same ones as without inlining.
 fn judge_inlining(versions: &[Version], warm_up: f64) {
     let _alone = alone();
@@ -105,4 +116,11 @@ fn executing_lines_are_right_on_every_version() {
 #[test]
 fn executing_lines_of_full_codegen_are_right() {
     judge_lines(&FULL_CODEGEN, &["lines.js", "methods.js"], &[Tier::Unoptimized]);
+}
+
+#[cfg(feature = "sweeps")]
+#[test]
+fn functions_inlined_by_crankshaft_are_frames_with_lines() {
+    judge_inlining(&CRANKSHAFT, 5.0);
+    judge_lines(&CRANKSHAFT, &["methods.js"], &[Tier::NotInlined]);
 }

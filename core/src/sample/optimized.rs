@@ -64,12 +64,14 @@ impl Places {
                 .or_else(|_| self.by_position(heap, functions, known, own, at.offset)),
             true => self.in_maglev(heap, functions, known, own, at.offset),
         };
+        // Memory that could not be read may be readable in the next stop.
+        let is_lasting = !matches!(found, Err(Decode::Fault(_)));
         let frames = found.ok().filter(|frames| frames.last().is_some_and(|last| last.0 == own.0));
         let frames = frames.unwrap_or_else(|| {
             self.unread += 1;
             SmallVec::from_iter([(own.0, Position::NONE)])
         });
-        self.keep(key, &frames)
+        self.keep(if is_lasting { key } else { Key::None }, &frames)
     }
 
     /// The top frame in Maglev code. Its positions are those of a loop's end for all that stands in a loop

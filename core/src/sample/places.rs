@@ -9,7 +9,6 @@ use crate::limits::{PLACE_FRAMES, PLACES, POSITION_TABLE_BYTES};
 use crate::memory::Memory;
 use crate::profile::pool::hash;
 use crate::v8::bytecode::BytecodeSizes;
-use crate::v8::layout::CodeKind;
 use crate::v8::position::{Entries, SourcePosition, at_or_before, first_behind};
 use crate::v8::{Decode, Heap, relocation};
 use alloc::vec;
@@ -32,6 +31,8 @@ pub(super) enum Key {
     Code { id: u32, at: At },
     /// An offset in a function's bytecode.
     Bytecode { function: FunctionId, offset: u32 },
+    /// Nothing: what is kept is not found again.
+    None,
 }
 
 #[derive(Clone, Copy)]
@@ -50,8 +51,6 @@ pub struct Places {
     pub(super) bytecodes: Vec<u8>,
     /// Tables that could not be read, or were too long.
     pub(super) unread: u64,
-    /// Positions that V8 has not collected.
-    lazy: u64,
 }
 
 impl Places {
@@ -64,7 +63,6 @@ impl Places {
             table: vec![0; POSITION_TABLE_BYTES],
             bytecodes: vec![0; POSITION_TABLE_BYTES],
             unread: 0,
-            lazy: 0,
         }
     }
 
@@ -80,20 +78,8 @@ impl Places {
         if let Some(range) = self.get(key) {
             return self.frames[range].first().map_or(Position::NONE, |frame| frame.1);
         }
-        let position = match self.bytecode_position(heap, bytecode_array, offset) {
-            Ok(raw) => Position::new(SourcePosition::from_raw(raw, &heap.layout.positions).offset),
-            // Reads fail late in a stop; the next one may get further.
-            Err(Decode::Fault(_)) => {
-                self.unread += 1;
-                return Position::NONE;
-            }
-            Err(_) => {
-                self.unread += 1;
-                Position::NONE
-            }
-        };
-        self.keep(key, &[(function, position)]);
-        position
+        let found = self.bytecode_position(heap, bytecode_array, offset);
+        self.take(key, function, found)
     }
 
     /// The position at an offset in a function's baseline code.
@@ -114,12 +100,14 @@ impl Places {
             let length = self.table(heap, known.code.positions)?;
             let bytecodes = self.bytecode(heap, bytecode_array)?;
             let (table, bytecodes) = (&self.table[..length], &self.bytecodes[..bytecodes]);
-            sizes.of_baseline(table, bytecodes, at.offset).ok_or(Decode::Bound)
+            // None for the shared prologue's place.
+            Ok(sizes.of_baseline(table, bytecodes, at.offset))
         });
-        let position = bytecode
-            .map_or(Position::NONE, |bytecode| self.in_bytecode(heap, function, bytecode_array, bytecode));
-        self.keep(key, &[(function, position)]);
-        position
+        let found = bytecode.map(|bytecode| {
+            let position = |bytecode| self.in_bytecode(heap, function, bytecode_array, bytecode);
+            bytecode.map_or(Position::NONE, position)
+        });
+        self.take(key, function, found)
     }
 
     /// The position at a place in a function's full-codegen code.
@@ -134,15 +122,8 @@ impl Places {
         if let Some(range) = self.get(key) {
             return self.frames[range].first().map_or(Position::NONE, |frame| frame.1);
         }
-        let position = match self.full_codegen_position(heap, known.code.positions, at.offset, false) {
-            Ok(position) => Position::new(u32::try_from(position).ok()),
-            Err(_) => {
-                self.unread += 1;
-                Position::NONE
-            }
-        };
-        self.keep(key, &[(function, position)]);
-        position
+        let found = self.full_codegen_position(heap, known.code.positions, at.offset, false);
+        self.take(key, function, found.map(|position| Position::new(u32::try_from(position).ok())))
     }
 
     /// Plain offsets in the source, without the flags of later versions. `is_behind`: what holds is the
@@ -166,17 +147,34 @@ impl Places {
         position.ok_or(Decode::Bound)
     }
 
+    /// Keeps what a look-up of one function's position gave. Memory that could not be read may be readable
+    /// in the next stop.
+    fn take(&mut self, key: Key, function: FunctionId, found: Result<Position, Decode>) -> Position {
+        self.unread += u64::from(found.is_err());
+        let position = found.unwrap_or(Position::NONE);
+        if !matches!(found, Err(Decode::Fault(_))) {
+            self.keep(key, &[(function, position)]);
+        }
+        position
+    }
+
     fn bytecode_position<M: Memory>(
         &mut self,
         heap: &Heap<'_, M>,
         bytecode_array: u64,
         offset: u32,
-    ) -> Result<u64, Decode> {
+    ) -> Result<Position, Decode> {
         let address = self.bytecode_array(heap, bytecode_array)?;
         let table = heap.field(address, heap.layout.positions.bytecode_table)?;
-        let length = self.table(heap, table).inspect_err(|_| self.lazy += 1)?;
+        let length = match self.table(heap, table) {
+            Ok(length) => length,
+            Err(Decode::Fault(fault)) => return Err(fault.into()),
+            // In the table's place stands an oddball.
+            Err(_) => return Ok(Position::UNCOLLECTED),
+        };
         let entries = Entries::new(&self.table[..length], &heap.layout.positions);
-        at_or_before(entries, offset.into()).ok_or(Decode::Bound)
+        let raw = at_or_before(entries, offset.into()).ok_or(Decode::Bound)?;
+        Ok(Position::new(SourcePosition::from_raw(raw, &heap.layout.positions).offset))
     }
 
     fn bytecode_array<M: Memory>(&self, heap: &Heap<'_, M>, tagged: u64) -> Result<u64, Decode> {
@@ -220,13 +218,8 @@ impl Places {
         &self.frames[first..]
     }
 
-    /// Tables that could not be read, and positions that V8 has not collected.
-    pub fn losses(&self) -> (u64, u64) {
-        (self.unread, self.lazy)
+    /// Look-ups that found no position.
+    pub fn unread(&self) -> u64 {
+        self.unread
     }
-}
-
-/// Whether a tier's code has a position for its own function's inlined calls.
-pub fn has_inlining(kind: CodeKind) -> bool {
-    matches!(kind, CodeKind::Maglev | CodeKind::Optimized)
 }

@@ -21,6 +21,9 @@ impl Position {
     /// No position.
     pub const NONE: Position = Position(u32::MAX);
 
+    /// None, since V8 collects this function's positions only when they are asked for.
+    pub const UNCOLLECTED: Position = Position(u32::MAX - 1);
+
     /// A position, or none.
     pub const fn new(offset: Option<u32>) -> Self {
         match offset {
@@ -31,7 +34,7 @@ impl Position {
 
     /// The offset, if there is one.
     pub const fn offset(self) -> Option<u32> {
-        if self.0 == u32::MAX { None } else { Some(self.0) }
+        if self.0 >= Position::UNCOLLECTED.0 { None } else { Some(self.0) }
     }
 }
 

@@ -81,9 +81,13 @@ impl Sampler<'_> {
         remark(flushes, "times the table of code objects was full and begun anew");
         remark(missing, "look-ups in V8's code that found no code object");
         remark(self.image.builtins.refused().into(), "builtins found their table full");
-        let (unread, lazy) = self.places.losses();
-        remark(unread, "places in code without a source position");
-        remark(lazy, "functions whose source positions V8 has not collected");
+        remark(self.places.unread(), "places in code without a source position");
+        let is_uncollected = |frame: &&RawFrame| matches!(frame, RawFrame::JavaScript { position, .. } if *position == Position::UNCOLLECTED);
+        let uncollected = self.recorder.raw_frames().iter().filter(is_uncollected).count();
+        remark(
+            uncollected as u64,
+            "frames at their function's first line: V8 has not collected its positions",
+        );
         let refused = self.lines.refused();
         let scripts = (0..).map(ScriptId).take_while(|id| self.functions.script(*id).is_some());
         let without = scripts.filter(|id| !self.lines.has(*id)).count() as u64;
