@@ -111,6 +111,8 @@ pub struct Profile {
     pub source: bool,
     /// Every thread has a root of its own, helpers too.
     pub threads: bool,
+    /// Every Node among the process and all that descends from it is sampled.
+    pub children: bool,
     /// Nothing but errors on stderr.
     pub quiet: bool,
 }
@@ -189,6 +191,8 @@ struct Words {
     threads: bool,
     #[argh(switch)]
     args: bool,
+    #[argh(switch)]
+    children: bool,
     #[argh(switch, short = 'q')]
     quiet: bool,
     #[argh(switch, short = 'V')]
@@ -279,6 +283,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         view: View { lines: given.lines, native, annotate: given.annotate },
         source: given.source,
         threads: given.threads,
+        children: given.children,
         quiet: given.quiet,
     }))
 }
@@ -349,6 +354,7 @@ fn only(given: &Words, verb: &str, meant: &[&str]) -> Result<(), Misuse> {
         ("--source", given.source),
         ("--max-pause", given.max_pause.is_some()),
         ("--threads", given.threads),
+        ("--children", given.children),
         ("--json", given.json),
         ("--args", given.args),
     ];
@@ -457,6 +463,7 @@ mod tests {
             view: View::default(),
             source: false,
             threads: false,
+            children: false,
             quiet: false,
         };
         assert_eq!(profile("1234 text 2.5"), expected);

@@ -4,10 +4,10 @@
 //! few heap words that its frames need. Names are looked up when all of them run again.
 
 use crate::args;
+use crate::member::name_of;
 use crate::message::{self, Failure};
 use crate::narrator::say;
 use crate::output::Output;
-use crate::sampling::name_of;
 use crate::symbols::{DebugFiles, Names};
 use crate::target::{Files, Target};
 use flame_core::arch::Registers;

@@ -9,7 +9,7 @@ use crate::message::Failure;
 use crate::narrator::{complain, say};
 use crate::output::Output;
 use crate::sampling;
-use crate::target::{Files, Target};
+use crate::target::{self, Files, Target};
 use flame_sys::attach::Refusal;
 use flame_sys::process::{FileId, Process};
 use flame_sys::session::End;
@@ -60,10 +60,18 @@ pub fn run(wanted: &args::Profile, command: &[OsString], output: Output) -> Resu
         Failure::Start(command.first().map(|name| name.to_string_lossy().into_owned()), error)
     })?;
     let mut files = Files::default();
-    let written = node(&mut child, &signals, &mut files)
-        .and_then(|target| sampling::sample(&signals, target, &mut files, wanted))
+    let run = if wanted.children {
+        target::command_of(child.pid())
+            .and_then(|name| sampling::sample_family(&signals, child.pid(), name, &mut files, wanted))
+    } else {
+        node(&mut child, &signals, &mut files)
+            .and_then(|target| sampling::sample(&signals, target, &mut files, wanted))
+    };
+    let written = run
         .map_err(|failure| match failure {
-            Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie) => Failure::NoNode,
+            Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie) | Failure::NoNodeBelow(_) => {
+                Failure::NoNode
+            }
             other => other,
         })
         .and_then(|run| {

@@ -11,10 +11,12 @@
 //! words of [`message`].
 
 mod args;
+mod children;
 mod compare;
 mod dump;
 mod launch;
 mod listing;
+mod member;
 mod message;
 mod narrator;
 mod output;
@@ -60,8 +62,13 @@ fn carry_out() -> Result<ExitCode, Failure> {
 fn profile(wanted: &args::Profile, pid: u32, output: Output) -> Result<ExitCode, Failure> {
     let signals = Blocked::new();
     let mut files = target::Files::default();
-    let target = target::Target::open(pid, &mut files)?;
-    let run = sampling::sample(&signals, target, &mut files, wanted)?;
+    let run = if wanted.children {
+        let command = target::command_of(pid)?;
+        sampling::sample_family(&signals, pid, command, &mut files, wanted)?
+    } else {
+        let target = target::Target::open(pid, &mut files)?;
+        sampling::sample(&signals, target, &mut files, wanted)?
+    };
     // A file is written at once and not left half-way; a reader of stdout may let us wait for ever.
     let _blocked = output.path().map(|_| signals);
     sampling::write(output, &run.profile, wanted)?;

@@ -1,25 +1,22 @@
-//! One sampling run: from a process to a profile.
+//! One sampling run: from a process, or a family of them, to a profile.
 
 use crate::args;
+use crate::children::{Children, Scout};
+use crate::member::Member;
 use crate::message::{self, Failure};
 use crate::narrator::{Narrator, Teller, Word, say};
 use crate::output::Output;
 use crate::report;
-use crate::symbols::{DebugFiles, Names};
-use crate::target::{Files, NodeVersion, Objects, Target};
+use crate::target::{Files, Target};
 use flame_core::arch::Registers;
-use flame_core::maps::ModuleId;
-use flame_core::profile::{Meta, Profile, Thread};
-use flame_core::sample::sampler::{Outcome as Stopped, Sampler, Sleeper};
+use flame_core::profile::{Meta, Profile};
+use flame_core::sample::sampler::{Outcome as Stopped, Sleeper};
 use flame_sys::clock;
 use flame_sys::memory::ProcessMemory;
-use flame_sys::process::Process;
-use flame_sys::session::{self, Asleep, Control, Flow, Options, ThreadKey, Verdict, Visitor};
+use flame_sys::session::{
+    self, Asleep, Control, Flow, Options, Outcome, ProcessEnd, ThreadKey, Verdict, Visitor,
+};
 use flame_sys::signals::Blocked;
-use std::time::Instant;
-
-/// Reading the mappings takes at most one part in this many of the time.
-const MAPS_SHARE: u32 = 50;
 
 /// A finished run.
 pub struct Run {
@@ -29,6 +26,26 @@ pub struct Run {
     pub end: session::End,
 }
 
+fn options(wanted: &args::Profile) -> Options {
+    Options {
+        rate_hz: wanted.rate,
+        duration: wanted.length,
+        max_pause_percent: wanted.max_pause,
+        wall: wanted.wall,
+    }
+}
+
+fn meta(pid: u32, wanted: &args::Profile) -> Meta {
+    Meta {
+        pid,
+        host: clock::host_name(),
+        started: clock::wall_seconds(),
+        rate_hz: wanted.rate,
+        wall: wanted.wall,
+        ..Meta::default()
+    }
+}
+
 /// Samples `target` as `wanted`.
 pub fn sample(
     signals: &Blocked,
@@ -36,62 +53,71 @@ pub fn sample(
     files: &mut Files,
     wanted: &args::Profile,
 ) -> Result<Run, Failure> {
-    let Target { process, maps, objects, v8, elf, image, version, command } = target;
+    let (member, process) = Member::new(target, wanted);
     let pid = process.pid();
-    let mut meta = Meta {
-        pid,
-        command,
-        v8: image.layout.version.to_string(),
-        host: clock::host_name(),
-        started: clock::wall_seconds(),
-        rate_hz: wanted.rate,
-        wall: wanted.wall,
-        ..Meta::default()
-    };
-    let options = Options {
-        rate_hz: wanted.rate,
-        duration: wanted.length,
-        max_pause_percent: wanted.max_pause,
-        wall: wanted.wall,
-    };
-    let mut sampler = Sampler::new(&elf, image, maps, v8);
-    for (number, elf) in (0..).zip(&objects) {
-        sampler.module(ModuleId(number), *elf);
-    }
-    if wanted.source {
-        sampler.keep_sources();
-    }
-    if wanted.threads {
-        sampler.split_by_thread();
-    }
-    let debug_files = DebugFiles::of(&process);
+    let mut meta = meta(pid, wanted);
     let narrator = Narrator::new(pid, wanted);
-    let mut sampling = Sampling {
-        pid,
-        process: Process::open(pid).ok(),
-        memory: ProcessMemory::new(pid),
-        sampler,
-        files,
-        objects,
-        maps_text: Vec::new(),
-        next_maps: Instant::now(),
-        version,
-        node: None,
-        sampled: false,
-        teller: narrator.teller(),
-    };
-    let outcome = session::run(signals, process, options, &mut sampling);
-    let Sampling { sampler, objects, node, teller, .. } = sampling;
-    drop(teller);
+    let members = vec![Some(member)];
+    let mut sampling =
+        Sampling { members, files, children: None, sampled: false, gone: 0, teller: narrator.teller() };
+    let outcome = session::run(signals, process, options(wanted), &mut sampling);
+    let member = sampling.members.swap_remove(0);
+    drop(sampling);
     narrator.end();
     let outcome = outcome.map_err(|refusal| Failure::Refused(pid, refusal))?;
-    meta.duration_us = outcome.length_ns / 1000;
-    meta.node = node.unwrap_or_default();
+    let member = member.ok_or(Failure::NoNode)?;
+    finish_meta(&mut meta, &outcome);
     meta.ended = message::end(&outcome.end);
-    let receipt = report::receipt(&outcome);
-    let mut symbols = Names::of(sampler.native_places(), sampler.maps().clone(), &objects, &debug_files);
-    let profile = sampler.finish(meta, receipt, &mut symbols);
+    meta.command.clone_from(&member.command);
+    meta.v8.clone_from(&member.v8);
+    meta.node = member.node.clone().unwrap_or_default();
+    let profile = member.finish(meta, report::receipt(&outcome));
     Ok(Run { profile, end: outcome.end })
+}
+
+/// Samples the Node processes among `pid` and all that descends from it, now or later. `command` is what
+/// the family is called.
+pub fn sample_family(
+    signals: &Blocked,
+    pid: u32,
+    command: String,
+    files: &mut Files,
+    wanted: &args::Profile,
+) -> Result<Run, Failure> {
+    let mut meta = Meta { command, ..meta(pid, wanted) };
+    let narrator = Narrator::new(pid, wanted);
+    let (scout, children) = Scout::start(pid, wanted);
+    let mut sampling = Sampling {
+        members: Vec::new(),
+        files,
+        children: Some(children),
+        sampled: false,
+        gone: 0,
+        teller: narrator.teller(),
+    };
+    sampling.teller.tell(Word::Attached);
+    let outcome = session::run_several(signals, options(wanted), &mut sampling);
+    let members: Vec<Member> = sampling.members.drain(..).flatten().collect();
+    drop(sampling);
+    narrator.end();
+    let found = scout.end(members);
+    let outcome = outcome.map_err(|refusal| Failure::Refused(pid, refusal))?;
+    if found.processes == 0 {
+        return Err(found.refusal.unwrap_or(Failure::NoNodeBelow(pid)));
+    }
+    finish_meta(&mut meta, &outcome);
+    if let session::End::Target(_) = outcome.end {
+        meta.ended = Some("and all that it started have ended".into());
+    }
+    (meta.node, meta.v8) = (found.nodes.join(", "), found.v8s.join(", "));
+    let mut receipt = report::receipt(&outcome);
+    receipt.remarks.extend(found.remarks());
+    let end = outcome.end;
+    Ok(Run { profile: found.merger.finish(meta, receipt), end })
+}
+
+fn finish_meta(meta: &mut Meta, outcome: &Outcome) {
+    meta.duration_us = outcome.length_ns / 1000;
 }
 
 /// Writes the profile and says how the run went.
@@ -110,100 +136,105 @@ pub fn write(output: Output, profile: &Profile, wanted: &args::Profile) -> Resul
     Ok(written?)
 }
 
-/// A thread's own name; empty for the first thread, and for one that was given none: it has its process'.
-pub fn name_of(process: &Process, tid: u32) -> String {
-    let name = process.thread_name(tid).unwrap_or_default();
-    if process.thread_name(process.pid()).as_ref() == Ok(&name) { String::new() } else { name }
-}
-
 /// What a session's calls lead to.
 struct Sampling<'f> {
-    pid: u32,
-    process: Option<Process>,
-    memory: ProcessMemory,
-    sampler: Sampler<'static>,
+    /// By their processes' numbers.
+    members: Vec<Option<Member>>,
     files: &'f mut Files,
-    objects: Objects,
-    maps_text: Vec<u8>,
-    /// Before this the mappings are not read again.
-    next_maps: Instant,
-    version: NodeVersion,
-    node: Option<String>,
+    /// Where further processes come from.
+    children: Option<Children>,
     /// The last stop gave a sample.
     sampled: bool,
+    /// Samples of processes that are gone.
+    gone: u64,
     teller: Teller,
 }
 
 impl Sampling<'_> {
-    /// Reads the mappings anew: the process has loaded an addon, or V8 has got itself more memory for code.
-    ///
-    /// With thousands of mappings that takes many milliseconds, in which nobody serves the target: so it
-    /// is done for a small share of the time only.
-    fn read_maps(&mut self) {
-        let started = Instant::now();
-        let Some(process) = self.process.as_ref().filter(|_| started >= self.next_maps) else { return };
-        if process.maps(&mut self.maps_text).is_err() {
-            return;
-        }
-        self.sampler.update_maps(&self.maps_text);
-        for number in self.objects.len()..self.sampler.maps().modules().len() {
-            let module = ModuleId(number as u16);
-            let elf = self.files.object(process, self.sampler.maps(), module);
-            self.objects.push(elf);
-            self.sampler.module(module, elf);
-        }
-        self.next_maps = Instant::now() + MAPS_SHARE * started.elapsed();
+    fn member(&mut self, thread: ThreadKey) -> Option<&mut Member> {
+        self.members.get_mut(usize::from(thread.process))?.as_mut()
     }
 }
 
 impl Visitor for Sampling<'_> {
     fn started(&mut self, thread: ThreadKey) -> bool {
-        if thread.tid == self.pid {
-            self.node = self.version.read();
+        // Of a family it is said at the start.
+        let is_alone = self.children.is_none();
+        let Some(member) = self.member(thread) else { return false };
+        let is_first = thread.tid == member.pid;
+        member.started(thread);
+        if is_first && is_alone {
             self.teller.tell(Word::Attached);
         }
-        let name = self.process.as_ref().map(|process| name_of(process, thread.tid)).unwrap_or_default();
-        let known = Thread { tid: thread.tid, name };
-        self.sampler.thread(usize::from(thread.index), known, thread.tid == self.pid);
         true
     }
 
     fn held(&mut self, thread: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict {
-        let stopped = self.sampler.held(usize::from(thread.index), registers, memory);
+        let Some(member) = self.member(thread) else { return Verdict::Lost };
+        let is_first = thread.tid == member.pid;
+        let stopped = member.sampler.held(usize::from(thread.index), registers, memory);
         self.sampled = stopped == Stopped::Sampled;
         match stopped {
             Stopped::Sampled => Verdict::Sampled,
             Stopped::Lost => Verdict::Lost,
-            Stopped::NeverJavaScript if thread.tid != self.pid => Verdict::NotWanted,
+            Stopped::NeverJavaScript if !is_first => Verdict::NotWanted,
             // A process' first thread has its isolate late, and may use no V8 for long.
             Stopped::NotJavaScript | Stopped::NeverJavaScript => Verdict::Skipped,
         }
     }
 
     fn released(&mut self, thread: ThreadKey, at_us: u64) {
-        if self.sampled {
-            self.sampler.released(usize::from(thread.index), at_us, &self.memory);
+        let sampled = self.sampled;
+        if let Some(member) = self.member(thread).filter(|_| sampled) {
+            member.sampler.released(usize::from(thread.index), at_us, &member.memory);
         }
     }
 
     fn asleep(&mut self, thread: ThreadKey, at: Asleep<'_>, memory: &ProcessMemory) -> Verdict {
         let sleeper = Sleeper { pc: at.pc, sp: at.sp };
         let index = usize::from(thread.index);
-        match self.sampler.asleep(index, sleeper, at.unchanged, at.at_us, memory, &|| at.holds()) {
+        let Some(member) = self.member(thread) else { return Verdict::Lost };
+        match member.sampler.asleep(index, sleeper, at.unchanged, at.at_us, memory, &|| at.holds()) {
             Stopped::Sampled => Verdict::Sampled,
             Stopped::Lost => Verdict::Lost,
             Stopped::NotJavaScript | Stopped::NeverJavaScript => Verdict::NotWanted,
         }
     }
 
-    fn tick(&mut self, _: &mut Control<'_>) -> Flow {
-        if self.sampler.wants_maps() {
-            self.read_maps();
+    fn process_ended(&mut self, process: u16, end: ProcessEnd) {
+        let Some(children) = &mut self.children else { return };
+        if let Some(member) = self.members.get_mut(usize::from(process)).and_then(Option::take) {
+            self.gone += member.sampler.taken();
+            children.gone(member, end);
         }
-        if self.node.is_none() {
-            self.node = self.version.read();
+    }
+
+    fn has_more(&mut self) -> bool {
+        self.children.as_ref().is_some_and(Children::have_come)
+    }
+
+    fn expects_more(&mut self) -> bool {
+        self.children.as_ref().is_some_and(Children::may_come)
+    }
+
+    fn tick(&mut self, control: &mut Control<'_>) -> Flow {
+        for member in self.members.iter_mut().flatten() {
+            member.look_after(self.files);
         }
-        self.teller.tell(Word::Taken(self.sampler.taken()));
+        while let Some((member, process)) = self.children.as_mut().and_then(Children::next) {
+            match control.add(process) {
+                Ok(number) => {
+                    let number = usize::from(number);
+                    if number >= self.members.len() {
+                        self.members.resize_with(number + 1, || None);
+                    }
+                    self.members[number] = Some(member);
+                }
+                Err(_) => self.children.iter_mut().for_each(Children::no_room),
+            }
+        }
+        let living: u64 = self.members.iter().flatten().map(|member| member.sampler.taken()).sum();
+        self.teller.tell(Word::Taken(self.gone + living));
         Flow::Continue
     }
 }

@@ -206,6 +206,12 @@ impl NodeVersion {
     }
 }
 
+/// What a process is called that need not be Node itself, or why it cannot be followed.
+pub fn command_of(pid: u32) -> Result<String, Failure> {
+    let process = attach::check(pid).map_err(|refusal| Failure::Refused(pid, refusal))?;
+    Ok(command(&process))
+}
+
 /// Names of the executable and of the script, which is the first argument that belongs to no option.
 fn command(process: &Process) -> String {
     let arguments = process.arguments().unwrap_or_default();

@@ -32,6 +32,12 @@ pub const NAME_BYTES: usize = 1024;
 /// Threads told apart in one run. Later ones are merged into one entry.
 pub const THREADS: usize = 4096;
 
+/// Processes sampled at once with `--children`. A Node has 11 threads and takes 15 open files.
+pub const PROCESSES: usize = 256;
+
+/// Processes of one family that are followed, Node or not.
+pub const FAMILY: usize = 4096;
+
 /// Program headers of one ELF file. Files have about 10; patchelf adds a few.
 pub const ELF_SEGMENTS: usize = 128;
 

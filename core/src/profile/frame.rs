@@ -68,7 +68,7 @@ impl Kind {
 }
 
 /// A resolved frame. Two frames may have the same label: they differ in tier or executing line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Frame {
     /// What it runs.
     pub kind: Kind,

@@ -5,6 +5,7 @@
 //! [`Profile`] from which every format is rendered.
 
 pub mod frame;
+pub mod merge;
 pub mod meta;
 pub mod pool;
 pub mod samples;
@@ -16,6 +17,7 @@ use crate::limits;
 use alloc::vec::Vec;
 use core::hash::Hash;
 pub use frame::{Frame, FrameId, Kind};
+pub use merge::Merger;
 pub use meta::{Counts, Meta, Pauses, Receipt, Thread};
 pub use pool::{Full, Pool};
 pub use samples::{Activity, Sample, SampleLog, ThreadId};

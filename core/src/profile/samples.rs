@@ -94,12 +94,7 @@ impl SampleLog {
         }
         self.skipped = 0;
         if self.samples.len() == self.limit {
-            let mut number = 0;
-            self.samples.retain(|_| {
-                number += 1;
-                number % 2 == 0
-            });
-            self.stride = self.stride.saturating_mul(2);
+            self.thin_out();
         }
         let mut packed = Packed { at_us, node: node.0, origin: thread.0 & 0xfff };
         packed.set_activity(activity);
@@ -109,6 +104,44 @@ impl SampleLog {
     /// The samples kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Sample> + '_ {
         self.samples.iter().map(|packed| packed.sample(self.stride))
+    }
+
+    /// Takes the samples of another log, of which one of `stride` was kept. They come behind those here until
+    /// [`sort`](Self::sort).
+    pub fn absorb(&mut self, samples: impl Iterator<Item = Sample>, stride: u32) {
+        while self.stride < stride {
+            self.thin_out();
+        }
+        let mut passed = 0;
+        for sample in samples {
+            passed += 1;
+            if passed < self.stride / stride.max(1) {
+                continue;
+            }
+            passed = 0;
+            if self.samples.len() == self.limit {
+                self.thin_out();
+            }
+            let mut packed =
+                Packed { at_us: sample.at_us, node: sample.node.0, origin: sample.thread.0 & 0xfff };
+            packed.set_activity(sample.activity);
+            self.samples.push(packed);
+        }
+    }
+
+    /// Brings all samples into the order of their taking.
+    pub fn sort(&mut self) {
+        self.samples.sort_by_key(|packed| packed.at_us);
+    }
+
+    /// Drops every second sample.
+    fn thin_out(&mut self) {
+        let mut number = 0;
+        self.samples.retain(|_| {
+            number += 1;
+            number % 2 == 0
+        });
+        self.stride = self.stride.saturating_mul(2);
     }
 
     /// Gives each sample the activity that is told for it.
@@ -151,6 +184,21 @@ mod tests {
         let expected =
             Sample { at_us: 0, node: NodeId(1), thread: ThreadId(3), activity: Activity::Gc, weight: 1 };
         assert_eq!(sample, expected);
+    }
+
+    #[test]
+    fn logs_of_different_resolution_become_one_at_the_lower() {
+        let (fine, coarse) = (filled(64, 40), filled(64, 256));
+        for (first, second) in [(&fine, &coarse), (&coarse, &fine)] {
+            let mut log = SampleLog::new(64);
+            log.absorb(first.iter(), first.stride());
+            log.absorb(second.iter(), second.stride());
+            log.sort();
+            assert!(log.iter().len() <= 64 && log.stride() >= coarse.stride());
+            let weight: u32 = log.iter().map(|sample| sample.weight).sum();
+            assert!((270..=320).contains(&weight), "{weight}");
+            assert!(log.iter().map(|sample| sample.at_us).is_sorted());
+        }
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl<'a> Sampler<'a> {
             sources: Sources::default(),
             losses: Losses::default(),
             recorder: Recorder::new(RawFrame::Elided),
-            threads: vec![ThreadState::new(None, false); THREADS],
+            threads: Vec::new(),
             roles: Vec::new(),
             by_thread: false,
             stack: vec![0; STACK_BYTES + ISOLATE_BYTES],
@@ -237,6 +237,9 @@ impl<'a> Sampler<'a> {
     /// whatever it runs, the others once they have run JavaScript.
     pub fn thread(&mut self, index: usize, thread: Thread, is_first: bool) {
         self.recall.forget(index);
+        if index < THREADS && index >= self.threads.len() {
+            self.threads.resize(index + 1, ThreadState::new(None, false));
+        }
         if let Some(state) = self.threads.get_mut(index) {
             *state = ThreadState::new(Some(thread), is_first);
         }

@@ -1,6 +1,7 @@
 //! Processes as /proc shows them.
 
 mod calls;
+mod family;
 mod files;
 mod state;
 mod status;
@@ -11,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 
 pub use calls::call_name;
+pub use family::{Family, Look};
 pub use files::{FileId, Image, Root, map_file};
 pub use state::{Activity, Gauge, cpu_time_ns};
 pub use status::{Stat, Status};

@@ -58,6 +58,9 @@ impl Status {
     }
 }
 
+/// Flag of a process that was forked and has executed nothing since (`include/linux/sched.h`).
+const PF_FORKNOEXEC: u64 = 0x40;
+
 /// What `/proc/PID/stat` says, or a thread's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
@@ -67,6 +70,8 @@ pub struct Stat {
     pub parent: u32,
     /// Process group.
     pub group: u32,
+    /// It was forked and has not become a program of its own yet.
+    pub is_fork: bool,
     /// CPU time used, in clock ticks of 10 ms.
     pub cpu_ticks: u64,
     /// Number of threads.
@@ -84,10 +89,19 @@ impl Stat {
         let state = *after_name(text)?.first()?;
         let parent = field(1)? as u32; // 4
         let group = field(0)? as u32; // 5
-        let (user, system) = (field(8)?, field(0)?); // 14, 15
+        let flags = field(3)?; // 9
+        let (user, system) = (field(4)?, field(0)?); // 14, 15
         let threads = field(4)? as u32; // 20
         let started_ticks = field(1)?; // 22
-        Some(Stat { state, parent, group, cpu_ticks: user.saturating_add(system), threads, started_ticks })
+        Some(Stat {
+            state,
+            parent,
+            group,
+            is_fork: flags & PF_FORKNOEXEC != 0,
+            cpu_ticks: user.saturating_add(system),
+            threads,
+            started_ticks,
+        })
     }
 
     /// The state alone, without allocation.
@@ -134,10 +148,17 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_and_blanks_does_not_shift_the_fields() {
-        let line = b"77 (a) R (b) S 12 34 34 0 -1 4194304 1 2 3 4 50 60 0 0 20 0 11 0 98765 1 2";
+        let line = b"77 (a) R (b) S 12 34 34 0 -1 4194368 1 2 3 4 50 60 0 0 20 0 11 0 98765 1 2";
         let stat = Stat::parse(line).unwrap();
-        let expected =
-            Stat { state: b'S', parent: 12, group: 34, cpu_ticks: 110, threads: 11, started_ticks: 98765 };
+        let expected = Stat {
+            state: b'S',
+            parent: 12,
+            group: 34,
+            is_fork: true,
+            cpu_ticks: 110,
+            threads: 11,
+            started_ticks: 98765,
+        };
         assert_eq!(stat, expected);
         assert_eq!(Stat::state_of(line), Some(b'S'));
     }

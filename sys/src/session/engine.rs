@@ -2,7 +2,7 @@
 
 use super::state::{HOUSEKEEPING_NS, Session};
 use super::watchdog::Watchdog;
-use super::{End, Flow, Options, Outcome, Visitor};
+use super::{End, Flow, Options, Outcome, ProcessEnd, Visitor};
 use crate::attach::Refusal;
 use crate::process::Process;
 use crate::signals::Blocked;
@@ -12,13 +12,12 @@ use std::time::Duration;
 
 pub(super) fn run(
     signals: &Blocked,
-    target: Process,
+    mut target: Option<Process>,
     options: Options,
     visitor: &mut dyn Visitor,
 ) -> Result<Outcome, Refusal> {
     let watchdog = Watchdog::start();
     let mut session = Session::new(options);
-    let mut target = Some(target);
     loop {
         watchdog.tracing(true);
         let part = std::thread::scope(|scope| {
@@ -144,7 +143,7 @@ impl Hand<'_> {
             self.serve(visitor, now);
             return Some(Part::End(End::Time));
         }
-        if now >= self.session.housekeeping_ns {
+        if now >= self.session.housekeeping_ns || visitor.has_more() {
             self.session.housekeeping_ns = now + HOUSEKEEPING_NS;
             if self.housekeeping(visitor) == Flow::Stop {
                 return Some(Part::End(End::Visitor));
@@ -178,8 +177,9 @@ impl Hand<'_> {
                 },
             }
         }
-        let first = self.session.targets.first().and_then(|target| target.ended)?;
+        // Without any, none could be added that had ended before.
+        let first = self.session.targets.first().map_or(Some(ProcessEnd::Gone), |target| target.ended)?;
         let all = self.session.targets.iter().all(|target| target.ended.is_some());
-        all.then_some(Part::End(End::Target(first)))
+        (all && !visitor.expects_more()).then_some(Part::End(End::Target(first)))
     }
 }

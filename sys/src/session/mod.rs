@@ -52,7 +52,7 @@ impl Default for Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ThreadKey {
     /// Number of its process: 0 for the one the session began with, then as
-    /// [`Control::add`] gave them.
+    /// [`Control::add`] gave them. Another one gets it after its end.
     pub process: u16,
     /// Number of the thread among those alive; another one gets it after its end. Below
     /// [`THREADS`](flame_core::limits::THREADS).
@@ -144,8 +144,19 @@ pub trait Visitor: Send {
     /// node-flame is about to be suspended (Ctrl-Z), or goes on after that. Nothing is traced meanwhile.
     fn suspended(&mut self, _is_so: bool) {}
 
-    /// Ten times a second, with no thread held. It must not block, for nobody else delivers the target's
-    /// signals: what writes to a terminal does so on a thread of its own.
+    /// Processes wait to be added: [`tick`](Visitor::tick) is called soon.
+    fn has_more(&mut self) -> bool {
+        false
+    }
+
+    /// Whether there may be processes to add later, so that a session without any goes on.
+    fn expects_more(&mut self) -> bool {
+        false
+    }
+
+    /// Ten times a second, and when the visitor [has more](Visitor::has_more), with no thread held. It must
+    /// not block, for nobody else delivers the target's signals: what writes to a terminal does so on a
+    /// thread of its own.
     fn tick(&mut self, _control: &mut Control<'_>) -> Flow {
         Flow::Continue
     }
@@ -236,5 +247,14 @@ pub fn run(
     options: Options,
     visitor: &mut dyn Visitor,
 ) -> Result<Outcome, Refusal> {
-    engine::run(signals, target, options, visitor)
+    engine::run(signals, Some(target), options, visitor)
+}
+
+/// The same for processes that `visitor` adds, beginning with none.
+pub fn run_several(
+    signals: &Blocked,
+    options: Options,
+    visitor: &mut dyn Visitor,
+) -> Result<Outcome, Refusal> {
+    engine::run(signals, None, options, visitor)
 }

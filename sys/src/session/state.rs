@@ -8,11 +8,9 @@ use crate::attach::Refusal;
 use crate::memory::ProcessMemory;
 use crate::process::{Process, cpu_time_ns};
 use crate::{Errno, clock};
+use flame_core::limits::PROCESSES;
 use flame_core::profile::Counts;
 use std::os::fd::OwnedFd;
-
-/// Processes of one session.
-const PROCESSES: usize = 1024;
 
 /// Between looks at what changes slowly.
 pub(super) const HOUSEKEEPING_NS: u64 = 100_000_000;
@@ -101,11 +99,13 @@ impl Session {
     }
 
     pub fn add(&mut self, process: Process) -> Result<u16, Refusal> {
-        if self.targets.len() >= PROCESSES {
+        // The place of one that has ended is free, but for the first, whose end is the session's.
+        let free = self.targets.iter().skip(1).position(|target| target.ended.is_some());
+        let number = free.map_or(self.targets.len(), |free| free + 1);
+        if number >= PROCESSES {
             return Err(Refusal::Failed { doing: "follow so many processes", errno: Errno::NOSPC });
         }
-        let number = self.targets.len() as u16;
-        self.targets.push(Target {
+        let target = Target {
             memory: ProcessMemory::new(process.pid()),
             program: process.file("mem").ok(),
             program_gone: 0,
@@ -119,8 +119,12 @@ impl Session {
             still: false,
             ended: None,
             process,
-        });
-        Ok(number)
+        };
+        match self.targets.get_mut(number) {
+            Some(free) => *free = target,
+            None => self.targets.push(target),
+        }
+        Ok(number as u16)
     }
 
     /// After the tracing thread's end.

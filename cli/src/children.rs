@@ -1,0 +1,291 @@
+//! `--children`: a process and all that it starts, each recognised as Node or left alone.
+//!
+//! A thread of its own follows the family through /proc and makes everything ready to sample a Node that
+//! it finds, since whoever samples has no time for that. It also takes those that have ended: their
+//! profiles become parts of the one that comes out, so that only living processes take memory for samples.
+
+use crate::args;
+use crate::member::Member;
+use crate::message::Failure;
+use crate::target::{Files, Target};
+use flame_core::profile::{Merger, Meta, Receipt};
+use flame_sys::attach::Refusal;
+use flame_sys::process::{Family, Look, Process};
+use flame_sys::session::ProcessEnd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Between looks at the family.
+const PERIOD: Duration = Duration::from_millis(5);
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// Versions that are told apart in the profile's head.
+const VERSIONS: usize = 8;
+
+/// Processes that have ended and wait until their profiles are taken over, which takes a moment in which
+/// nobody looks for new ones.
+const PENDING: usize = 32;
+
+#[derive(Default)]
+struct Shared {
+    /// Somebody has come since the session last asked.
+    has_come: AtomicBool,
+    /// Nothing of the family lives.
+    all_gone: AtomicBool,
+}
+
+/// The session's side: processes that come and go.
+pub struct Children {
+    shared: Arc<Shared>,
+    newcomers: Receiver<(Member, Process)>,
+    leavers: Sender<Leaver>,
+}
+
+enum Leaver {
+    Gone(Box<Member>, ProcessEnd),
+    NoRoom,
+}
+
+impl Children {
+    /// Some have become ready to be sampled since this was last asked.
+    pub fn have_come(&self) -> bool {
+        self.shared.has_come.swap(false, Ordering::AcqRel)
+    }
+
+    /// There is something alive that may be Node, or start one.
+    pub fn may_come(&self) -> bool {
+        !self.shared.all_gone.load(Ordering::Acquire) || self.shared.has_come.load(Ordering::Acquire)
+    }
+
+    /// The next one to be sampled.
+    pub fn next(&mut self) -> Option<(Member, Process)> {
+        self.newcomers.try_recv().ok()
+    }
+
+    /// One has ended, for the session at least.
+    pub fn gone(&mut self, mut member: Member, end: ProcessEnd) {
+        member.close();
+        // The other side lives as long as the session.
+        let _ = self.leavers.send(Leaver::Gone(Box::new(member), end));
+    }
+
+    /// There were too many at once to take the last one.
+    pub fn no_room(&mut self) {
+        let _ = self.leavers.send(Leaver::NoRoom);
+    }
+}
+
+/// What was found of a family.
+#[derive(Default)]
+pub struct Found {
+    /// All profiles.
+    pub merger: Merger,
+    /// Node processes that were sampled.
+    pub processes: u64,
+    /// Their versions of Node, each once.
+    pub nodes: Vec<String>,
+    /// Their versions of V8.
+    pub v8s: Vec<String>,
+    /// Why the first process could not be sampled that could not.
+    pub refusal: Option<Failure>,
+    refused: u64,
+    no_room: u64,
+    left_out: u64,
+    remarks: Vec<(u64, String)>,
+    /// Ended, and not taken over yet.
+    pending: Vec<Member>,
+}
+
+/// The thread that follows the family.
+pub struct Scout(Option<JoinHandle<Found>>);
+
+impl Scout {
+    /// Follows the family of `root`.
+    pub fn start(root: u32, wanted: &args::Profile) -> (Scout, Children) {
+        let shared = Arc::new(Shared::default());
+        let (to_session, newcomers) = channel();
+        let (leavers, from_session) = channel();
+        let (wanted, ours) = (wanted.clone(), Arc::clone(&shared));
+        let thread = std::thread::Builder::new().name("scout".into());
+        let thread = thread.spawn(move || follow(root, &wanted, &ours, &to_session, &from_session)).ok();
+        shared.all_gone.fetch_or(thread.is_none(), Ordering::AcqRel);
+        (Scout(thread), Children { shared, newcomers, leavers })
+    }
+
+    /// Ends it, once [`Children`] is gone. `living`: those that have not ended.
+    pub fn end(self, living: Vec<Member>) -> Found {
+        let found = self.0.map(JoinHandle::join);
+        let mut found = match found {
+            Some(Ok(found)) => found,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Found::default(),
+        };
+        found.pending.extend(living);
+        found.take_over();
+        found
+    }
+}
+
+fn follow(
+    root: u32,
+    wanted: &args::Profile,
+    shared: &Shared,
+    to_session: &Sender<(Member, Process)>,
+    from_session: &Receiver<Leaver>,
+) -> Found {
+    let (mut found, mut files, mut family) = (Found::default(), Files::default(), Family::of(root));
+    let mut next = Instant::now();
+    loop {
+        match from_session.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(Leaver::Gone(member, end)) => {
+                if end == ProcessEnd::Exec {
+                    family.give_back(member.pid);
+                }
+                if member.sampler.taken() > 0 {
+                    found.pending.push(*member);
+                }
+                if found.pending.len() >= PENDING {
+                    found.take_over();
+                }
+            }
+            Ok(Leaver::NoRoom) => found.no_room += 1,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                let started = Instant::now();
+                family.look(&mut |process| {
+                    let target = match found.recognise(process, &mut files) {
+                        Some(Ok(target)) => target,
+                        Some(Err(())) => return Look::Taken,
+                        None => return Look::Other,
+                    };
+                    // The session has just ended, if nobody takes it.
+                    let _ = to_session.send(Member::new(target, wanted));
+                    shared.has_come.store(true, Ordering::Release);
+                    Look::Taken
+                });
+                shared.all_gone.store(!family.is_alive(), Ordering::Release);
+                // However large the family is, half of a CPU is left to others.
+                next = Instant::now() + PERIOD.max(started.elapsed()).min(LONGEST);
+            }
+        }
+    }
+    found.left_out = family.left_out();
+    found
+}
+
+impl Found {
+    /// The Node that a process is; an error if it is one that cannot be sampled; `None` if it is none.
+    fn recognise(&mut self, process: &Process, files: &mut Files) -> Option<Result<Target, ()>> {
+        if !files.is_node(process.pid()) {
+            return None;
+        }
+        match Target::open(process.pid(), files) {
+            Ok(target) => Some(Ok(target)),
+            // It is going.
+            Err(Failure::NotNode(..) | Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie)) => None,
+            Err(failure) => {
+                self.refused += 1;
+                self.refusal.get_or_insert(failure);
+                Some(Err(()))
+            }
+        }
+    }
+
+    /// Makes the profiles of all that have ended parts of the one that comes out.
+    fn take_over(&mut self) {
+        for member in std::mem::take(&mut self.pending) {
+            self.take(member);
+        }
+    }
+
+    /// Takes over what was sampled of a process.
+    fn take(&mut self, member: Member) {
+        if member.sampler.taken() == 0 {
+            return;
+        }
+        self.processes += 1;
+        note(&mut self.v8s, Some(&member.v8));
+        note(&mut self.nodes, member.node.as_ref());
+        let (pid, name) = (member.pid, label(&member.command));
+        let profile = member.finish(Meta::default(), Receipt::default());
+        self.merger.add(&profile, &name, pid);
+        for remark in profile.receipt.remarks {
+            self.remark(&remark);
+        }
+    }
+
+    /// Adds up the sentences of all processes.
+    fn remark(&mut self, remark: &str) {
+        let (count, words) = match remark.split_once(' ').map(|(count, words)| (count.parse(), words)) {
+            Some((Ok(count), words)) => (count, words),
+            _ => (0, remark),
+        };
+        match self.remarks.iter_mut().find(|known| known.1 == words) {
+            Some(known) => known.0 += count,
+            None => self.remarks.push((count, words.to_owned())),
+        }
+    }
+
+    /// What is not as it should be, in sentences.
+    pub fn remarks(&self) -> Vec<String> {
+        let own = [
+            (self.refused, "Node processes could not be profiled"),
+            (self.no_room, "Node processes were not sampled: too many at once"),
+            (self.left_out, "processes were not followed: too many at once"),
+        ];
+        let own = own.into_iter().filter(|remark| remark.0 > 0);
+        let own = own.map(|(count, words)| match &self.refusal {
+            Some(failure) if words.ends_with("profiled") => format!("{count} {words}; the first: {failure}"),
+            _ => format!("{count} {words}"),
+        });
+        let parts = self.remarks.iter().map(|(count, words)| match count {
+            0 => words.clone(),
+            count => format!("{count} {words}"),
+        });
+        own.chain(parts).collect()
+    }
+}
+
+fn note(versions: &mut Vec<String>, version: Option<&String>) {
+    if let Some(version) = version.filter(|version| !versions.contains(version))
+        && versions.len() < VERSIONS
+    {
+        versions.push(version.clone());
+    }
+}
+
+/// A process' name in its root frame: executable and script, without its folders.
+fn label(command: &str) -> String {
+    match command.split_once(' ') {
+        Some((exe, script)) => {
+            let name = Path::new(script).file_name().map(|name| name.to_string_lossy());
+            format!("{exe} {}", name.as_deref().unwrap_or(script))
+        }
+        None => command.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_called_by_its_script() {
+        assert_eq!(label("node /srv/app/server.js"), "node server.js");
+        assert_eq!(label("node [eval]"), "node [eval]");
+        assert_eq!(label("node"), "node");
+    }
+
+    #[test]
+    fn remarks_of_all_processes_add_up() {
+        let mut found = Found::default();
+        for remark in ["3 names were cut", "V8 99.1 is new", "4 names were cut", "V8 99.1 is new"] {
+            found.remark(remark);
+        }
+        assert_eq!(found.remarks(), ["7 names were cut", "V8 99.1 is new"]);
+    }
+}
