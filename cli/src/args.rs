@@ -255,6 +255,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     if given.annotate && format != Format::Folded {
         return Err(Misuse::OptionFor("--annotate", format.name().into()));
     }
+    if given.source && given.children {
+        return Err(Misuse::OptionFor("--source", "--children".into()));
+    }
     if given.source && format != Format::Flame {
         return Err(Misuse::OptionFor("--source", format.name().into()));
     }
@@ -499,8 +502,14 @@ mod tests {
 
     #[test]
     fn lines_threads_waiting_ones_and_the_longest_pause_can_be_asked_for() {
-        let profile = profile("1 text 1 --lines --wall --threads --max-pause 2.5");
-        assert!(profile.view.lines && profile.wall && profile.threads && profile.max_pause == 2.5);
+        let profile = profile("1 text 1 --lines --wall --threads --children --max-pause 2.5");
+        assert!(
+            profile.view.lines
+                && profile.wall
+                && profile.threads
+                && profile.children
+                && profile.max_pause == 2.5
+        );
     }
 
     #[test]
@@ -547,6 +556,7 @@ mod tests {
             ("1 text 3 --frob", Misuse::Option("Unrecognized argument: --frob".into())),
             ("1 text 3 -o", Misuse::Option("No value provided for option '-o'.".into())),
             ("1 text 3 --annotate", Misuse::OptionFor("--annotate", "text".into())),
+            ("1 flame 3 --source --children", Misuse::OptionFor("--source", "--children".into())),
             ("1 folded 3 --source", Misuse::OptionFor("--source", "folded".into())),
             ("diff a b --lines", Misuse::OptionFor("--lines", "diff".into())),
             ("1 text 3 --json", Misuse::OptionFor("--json", "text".into())),

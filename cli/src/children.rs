@@ -28,7 +28,7 @@ const VERSIONS: usize = 8;
 
 /// Processes that have ended and wait until their profiles are taken over, which takes a moment in which
 /// nobody looks for new ones.
-const PENDING: usize = 32;
+const PENDING: usize = 8;
 
 #[derive(Default)]
 struct Shared {
@@ -180,19 +180,22 @@ fn follow(
 impl Found {
     /// The Node that a process is; an error if it is one that cannot be sampled; `None` if it is none.
     fn recognise(&mut self, process: &Process, files: &mut Files) -> Option<Result<Target, ()>> {
-        if !files.is_node(process.pid()) {
+        let failure = match Target::find(process.pid(), files) {
+            Ok(target) => return target.map(Ok),
+            // It is going.
+            Err(Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie | Refusal::Kernel)) => {
+                return None;
+            }
+            Err(failure) => failure,
+        };
+        // What cannot be looked at may be anything.
+        let is_named = process.exe().is_ok_and(|exe| exe.ends_with(b"/node"));
+        if !matches!(failure, Failure::Unsupported(..)) && !is_named {
             return None;
         }
-        match Target::open(process.pid(), files) {
-            Ok(target) => Some(Ok(target)),
-            // It is going.
-            Err(Failure::NotNode(..) | Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie)) => None,
-            Err(failure) => {
-                self.refused += 1;
-                self.refusal.get_or_insert(failure);
-                Some(Err(()))
-            }
-        }
+        self.refused += 1;
+        self.refusal.get_or_insert(failure);
+        Some(Err(()))
     }
 
     /// Makes the profiles of all that have ended parts of the one that comes out.

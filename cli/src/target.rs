@@ -4,10 +4,12 @@ use crate::message::{Failure, Program};
 use flame_core::elf::Elf;
 use flame_core::maps::{Maps, ModuleId, Region, RegionKind};
 use flame_core::memory::Memory;
-use flame_core::v8::image::{Image, version_in};
+use flame_core::v8::Unsupported;
+use flame_core::v8::image::Image;
+use flame_sys::Errno;
+use flame_sys::attach::{self, Refusal};
 use flame_sys::memory::ProcessMemory;
 use flame_sys::process::{Process, children, map_file};
-use flame_sys::{Errno, attach};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -59,28 +61,42 @@ pub struct Target {
 impl Target {
     /// The Node process of this number, or why it cannot be profiled.
     pub fn open(pid: u32, files: &mut Files) -> Result<Target, Failure> {
+        match Target::find(pid, files)? {
+            Some(target) => Ok(target),
+            None => {
+                let process =
+                    Process::open(pid).map_err(|_| Failure::Refused(pid, Refusal::NoSuchProcess))?;
+                Err(Failure::NotNode(pid, program(&process, files)))
+            }
+        }
+    }
+
+    /// The same; `None` for a process that is not Node.
+    pub fn find(pid: u32, files: &mut Files) -> Result<Option<Target>, Failure> {
         let refused = |refusal| Failure::Refused(pid, refusal);
         let process = attach::check(pid).map_err(refused)?;
         let maps = maps(&process).map_err(|errno| refused(attach::refused(&process, errno)))?;
         let objects = files.objects(&process, &maps);
-        let image = holder_of_v8(&objects).and_then(|(v8, elf)| Some((v8, elf, Image::of(&elf)?)));
-        let (v8, elf, image) = match image {
-            None => {
-                let unread = unread(&maps, &objects);
-                return Err(Failure::NotNode(pid, Program { unread, ..program(&process, files) }));
-            }
-            Some((_, _, Err(unsupported))) => return Err(Failure::Unsupported(pid, unsupported)),
-            Some((v8, elf, Ok(image))) => (v8, elf, image),
+        let Some((v8, elf)) = files.holder_of_v8(&maps, &objects) else { return Ok(None) };
+        let image = match files.image(&maps, v8, &elf) {
+            None => return Ok(None),
+            Some(Err(unsupported)) => return Err(Failure::Unsupported(pid, *unsupported)),
+            Some(Ok(image)) => image.clone(),
         };
         let version = NodeVersion::of(&elf, maps.load_bias(v8, &elf).unwrap_or(0), pid);
         let command = command(&process);
-        Ok(Target { process, maps, objects, v8, elf, image, version, command })
+        Ok(Some(Target { process, maps, objects, v8, elf, image, version, command }))
     }
 }
 
-/// The object files of processes, each mapped once.
+/// The object files of processes, each mapped and looked at once.
 #[derive(Default)]
-pub struct Files(HashMap<(u64, u64), Option<Elf<'static>>>);
+pub struct Files {
+    /// By device and inode.
+    elves: HashMap<(u64, u64), Option<Elf<'static>>>,
+    /// What each says of its V8.
+    images: HashMap<(u64, u64), Option<Result<Image<'static>, Unsupported>>>,
+}
 
 impl Files {
     /// The ELF file of each module. One that cannot be opened, or is none, has no names.
@@ -97,7 +113,7 @@ impl Files {
             return None;
         }
         // The kernel's own image has no inode, and is the same in each process.
-        *self.0.entry((module.device, module.inode)).or_insert_with(|| {
+        *self.elves.entry((module.device, module.inode)).or_insert_with(|| {
             if is_vdso {
                 return vdso(process, region);
             }
@@ -110,11 +126,35 @@ impl Files {
         })
     }
 
+    /// The first object with V8 in it: the executable, or libnode.so, whatever their names.
+    fn holder_of_v8(
+        &mut self,
+        maps: &Maps,
+        objects: &[Option<Elf<'static>>],
+    ) -> Option<(ModuleId, Elf<'static>)> {
+        (0..).zip(objects).find_map(|(number, elf)| {
+            let (id, elf) = (ModuleId(number), (*elf)?);
+            self.image(maps, id, &elf).as_ref().map(|_| (id, elf))
+        })
+    }
+
+    /// What the file of a module says of its V8; `None` if it holds none.
+    fn image(
+        &mut self,
+        maps: &Maps,
+        id: ModuleId,
+        elf: &Elf<'static>,
+    ) -> &Option<Result<Image<'static>, Unsupported>> {
+        let key = maps.module(id).map_or((0, 0), |module| (module.device, module.inode));
+        self.images.entry(key).or_insert_with(|| Image::of(elf))
+    }
+
     /// Whether a process holds V8, without a word about what else may be wrong with it.
     pub fn is_node(&mut self, pid: u32) -> bool {
         let holds_v8 = |process: Process| {
             let maps = maps(&process).ok()?;
-            holder_of_v8(&self.objects(&process, &maps)).map(|_| ())
+            let objects = self.objects(&process, &maps);
+            self.holder_of_v8(&maps, &objects).map(|_| ())
         };
         attach::check(pid).ok().and_then(holds_v8).is_some()
     }
@@ -145,21 +185,13 @@ fn maps(process: &Process) -> Result<Maps, Errno> {
     Ok(maps)
 }
 
-/// The first object with V8 in it: the executable, or libnode.so, whatever their names.
-fn holder_of_v8(objects: &[Option<Elf<'static>>]) -> Option<(ModuleId, Elf<'static>)> {
-    objects.iter().zip(0..).find_map(|(elf, number)| {
-        let elf = (*elf)?;
-        version_in(&elf).map(|_| (ModuleId(number), elf))
-    })
-}
-
 fn program(process: &Process, files: &mut Files) -> Program {
     let exe = process.exe().unwrap_or_default();
     let below = descendants(process.pid());
     Program {
         exe: String::from_utf8_lossy(&exe).into_owned(),
         nodes: below.into_iter().filter(|pid| files.is_node(*pid)).collect(),
-        unread: None,
+        unread: maps(process).ok().and_then(|maps| unread(&maps, &files.objects(process, &maps))),
     }
 }
 

@@ -65,6 +65,7 @@ impl Hand<'_> {
         for number in control.added {
             // How it failed is of no interest: it was one of many that come and go.
             let _ = self.attach(number, visitor);
+            self.serve(visitor, clock::monotonic_ns());
         }
         flow
     }

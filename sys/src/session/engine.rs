@@ -143,7 +143,7 @@ impl Hand<'_> {
             self.serve(visitor, now);
             return Some(Part::End(End::Time));
         }
-        if now >= self.session.housekeeping_ns || visitor.has_more() {
+        if now >= self.session.housekeeping_ns {
             self.session.housekeeping_ns = now + HOUSEKEEPING_NS;
             if self.housekeeping(visitor) == Flow::Stop {
                 return Some(Part::End(End::Visitor));
@@ -153,6 +153,10 @@ impl Hand<'_> {
             // that one tick may be due after the other.
             if !std::mem::take(&mut self.waited) {
                 self.serve(visitor, now);
+            }
+            // Before threads are asked to stop, which would stand meanwhile.
+            if visitor.has_more() && self.housekeeping(visitor) == Flow::Stop {
+                return Some(Part::End(End::Visitor));
             }
             self.count_threads(visitor, now);
             self.tick(visitor);
