@@ -4,9 +4,9 @@
 //! draws it and listens to keys. The session never waits for the terminal.
 
 use crate::args;
+use crate::member::name_of;
 use crate::message::{self, Failure};
 use crate::narrator::say;
-use crate::sampling::name_of;
 use crate::symbols::{DebugFiles, Names};
 use crate::target::{Files, Objects, Target};
 use flame_core::arch::Registers;
