@@ -1,6 +1,7 @@
 //! The session's loop.
 
 use super::state::{HOUSEKEEPING_NS, Session};
+use super::table::State;
 use super::watchdog::Watchdog;
 use super::{End, Flow, Options, Outcome, ProcessEnd, Visitor};
 use crate::attach::Refusal;
@@ -163,6 +164,10 @@ impl Hand<'_> {
         } else {
             let until =
                 self.session.beat.next_ns().min(self.session.housekeeping_ns).min(self.session.end_ns);
+            if self.session.table.threads.iter().all(|thread| thread.state != State::Asked) {
+                visitor.quiet();
+            }
+            let now = clock::monotonic_ns().min(until);
             self.watchdog.step();
             let taken = self.signals.wait(Duration::from_nanos(until - now));
             self.waited = true;

@@ -128,6 +128,9 @@ pub trait Visitor: Send {
     /// The thread runs again. `at_us`: when it was held, in microseconds since the session's start.
     fn released(&mut self, _thread: ThreadKey, _at_us: u64) {}
 
+    /// No thread is held, nor asked to stop: what takes long can be done now.
+    fn quiet(&mut self) {}
+
     /// A thread waits, and the session is to visit those too. If this was no sample, the tick counts as
     /// idle; a thread that is not wanted is not visited again until it runs. What is read can change while
     /// it is read: see [`Asleep::holds`].
