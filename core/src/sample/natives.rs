@@ -71,9 +71,9 @@ impl<'a> Natives<'a> {
     }
 
     /// Whether a place is in `_start`, the outermost code of a process, of which old builds have no
-    /// unwind information.
+    /// unwind information. arm64's calls at byte 72, where it puts addresses together by instructions.
     pub fn is_start(&self, place: FilePlace) -> bool {
-        const START_BYTES: u64 = 64;
+        const START_BYTES: u64 = 96;
         let elf = self.elf(place.module);
         let start = elf.and_then(|elf| elf.offset_of(elf.entry()));
         start.is_some_and(|start| (start..start + START_BYTES).contains(&place.offset))
