@@ -149,6 +149,59 @@ fn a_signal_is_passed_on_and_the_profile_is_written() {
     }
 }
 
+/// Counts the signals it gets, and ends with 5 a while after the first.
+const COUNTER: &str = "
+    let count = 0;
+    for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM']) process.on(signal, () => {
+        if (count++ === 0) setTimeout(() => { console.log(`${signal} came ${count} times`); process.exit(5); }, 700);
+    });
+    setInterval(() => { const until = Date.now() + 20; while (Date.now() < until); }, 21);
+    setTimeout(() => require('fs').writeFileSync(process.argv[1], ''), 300);
+";
+
+#[test]
+fn every_signal_that_ends_programs_is_passed_on_once() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("signals");
+    let (output, ready) = (scratch.path("out"), scratch.path("ready"));
+    for (signal, more) in [("INT", None), ("HUP", Some("--children")), ("TERM", Some("--threads"))] {
+        let _ = fs::remove_file(&ready);
+        let file = ready.display().to_string();
+        let mut command = Command::new(NODE_FLAME);
+        command.args(["run", "folded", "30", "-o"]).arg(&output).args(more);
+        command.args(["--", "node", "-e", COUNTER, &file]).stdin(Stdio::null());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        wait_until("the command runs", || ready.exists());
+        common::kill(child.id(), signal);
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        ended.assert(5, &["Wrote "]);
+        assert_eq!(ended.stdout, format!("SIG{signal} came 1 times\n"));
+    }
+}
+
+#[test]
+fn a_ctrl_c_in_the_terminal_reaches_the_command_once() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("terminal");
+    let (output, ready) = (scratch.path("out"), scratch.path("ready"));
+    let program = scratch.file("counter.js", &COUNTER.replace("argv[1]", "argv[2]"));
+    let line =
+        format!("{NODE_FLAME} run folded 30 -o {} -- node {program} {}", output.display(), ready.display());
+    // A terminal of its own, with node-flame and its command in the foreground.
+    let mut terminal = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script, of bsdutils, starts");
+    wait_until("the command runs", || ready.exists());
+    terminal.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    let ended = Ended::from(terminal.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(5), "{}", ended.stdout);
+    assert!(ended.stdout.contains("SIGINT came 1 times"), "{}", ended.stdout);
+    assert!(output.exists());
+}
+
 #[test]
 fn a_command_without_node_says_so_and_keeps_its_exit_code() {
     let _turn = common::turn();
