@@ -71,7 +71,10 @@ impl Hand<'_> {
         let from_ns = woke_ns.max(thread.asked_ns);
         memory.until(from_ns + longest_stop_ns(session.options.max_pause_percent));
         // `None`: it had been asleep.
-        let verdict = match stop.registers() {
+        let registers = stop.registers();
+        // It was killed where it stood: nobody saw it.
+        let is_seen = registers.is_ok();
+        let verdict = match registers {
             Err(_) => Some(Verdict::Lost),
             Ok(registers) if arch::interrupted(&registers, memory) => None,
             Ok(registers) => Some(visitor.held(thread.key, &registers, memory)),
@@ -115,7 +118,7 @@ impl Hand<'_> {
             thread.gauge = None;
             self.let_go(slot);
         }
-        if verdict.is_some() {
+        if verdict.is_some() && is_seen {
             visitor.released(key, self.session.us(from_ns));
         }
     }
