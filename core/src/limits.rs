@@ -136,6 +136,18 @@ pub const DEMANGLE_DEPTH: u32 = if cfg!(debug_assertions) { 80 } else { 192 };
 /// Pieces of text that one demangling may produce, written or left out.
 pub const DEMANGLE_WRITES: u32 = 1 << 17;
 
+/// Distinct WebAssembly functions of a profile.
+pub const WASM_FUNCTIONS: usize = 1 << 12;
+
+/// Code objects of WebAssembly recognised by address; when they are more, all are found anew.
+pub const WASM_CODES: usize = 1 << 11;
+
+/// Sections of a WebAssembly module that are passed on the way to its names.
+pub const WASM_SECTIONS: usize = 1024;
+
+/// Names of a module that are passed on the way to a function's.
+pub const WASM_NAME_ENTRIES: u32 = 1 << 18;
+
 /// Objects of one kind whose identity one stop believed and that are compared afterwards.
 pub const WITNESSES: usize = 1 << 11;
 

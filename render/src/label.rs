@@ -3,7 +3,7 @@
 //! One label for each frame, the same in every format but for what a format cannot hold. A label
 //! is one line: control characters and what would reorder or break a line are escaped.
 
-use flame_core::profile::{Frame, Kind, Profile};
+use flame_core::profile::{Frame, Kind, NO_INDEX, Profile};
 use std::fmt::Write;
 
 /// What a label says beyond the frame's name.
@@ -37,6 +37,7 @@ impl Style {
                 out.push_str(":[builtin]");
             }
             Kind::RegExp => out.push_str("[regexp]"),
+            Kind::Wasm if name.is_empty() && frame.offset == NO_INDEX => out.push_str("[wasm]"),
             Kind::Wasm if name.is_empty() => {
                 push(out, format_args!("wasm-function[{}]:[wasm]", frame.offset));
             }

@@ -28,4 +28,5 @@ function work(turn) {
 }
 
 let turn = 0;
+console.log('READY');
 setInterval(() => work(turn++), 0);

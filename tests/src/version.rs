@@ -18,7 +18,9 @@ pub const MODERN: [Version; 11] = [
 ];
 
 /// The versions before 16 that are supported: last releases, and firsts where V8's layouts moved.
-pub const CLASSIC: [Version; 20] = [
+pub const CLASSIC: [Version; 22] = [
+    Version::new(0, 8, 28),
+    Version::new(0, 10, 0),
     Version::new(0, 10, 24),
     Version::new(0, 10, 48),
     Version::new(0, 12, 0),

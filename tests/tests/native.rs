@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use tests::{
+    binary::{node_flame, workspace},
     matrix::{alone, tell},
     native::{Folder, c_addon, calls, make, need, rust_addon, source, stacks_of},
     nodes::node,
-    process::Target,
+    process::{Target, command, run},
     stacks::Stack,
     version::Version,
 };
@@ -178,4 +179,88 @@ fn a_stripped_object_has_its_names_from_its_debug_file() {
     let target = target.unwrap_or_else(|e| panic!("{e}"));
     let (named_ones, by_offset, all) = named(&target, &addon);
     assert!(by_offset == 0 && named_ones * 10 > all * 8 && all > 20, "{named_ones} {by_offset} {all}");
+}
+
+/// Whether a label stands in a stack below (nearer to the leaf than) another.
+fn has_pair(stack: &Stack, above: &str, below: &str) -> bool {
+    stack.frames.windows(2).any(|pair| pair[0] == above && pair[1] == below)
+}
+
+#[test]
+fn webassembly_and_regular_expressions_are_named() {
+    let _alone = alone();
+    for version in [(18, 20, 8), (20, 20, 2), (22, 23, 3), (24, 21, 0), (26, 10, 0)] {
+        let version = Version::new(version.0, version.1, version.2);
+        let target = Target::ready(Command::new(node(version)).arg(source("wasm.js"))).unwrap();
+        let stacks = stacks_of(target.pid(), 2.0, 400);
+        let count = |has: &dyn Fn(&Stack) -> bool| {
+            stacks.iter().filter(|stack| has(stack)).map(|stack| stack.count).sum::<u64>()
+        };
+        let is_wasm = |label: &String| label.ends_with("[wasm]");
+        let all = count(&|stack| stack.frames.last().is_some_and(is_wasm));
+        let named = count(&|stack| has_pair(stack, "hot:[wasm]", "inner:[wasm]"));
+        let numbered = count(&|stack| has_pair(stack, "hot:[wasm]", "wasm-function[2]:[wasm]"));
+        let is_match = |label: &String| label.starts_with("match:");
+        let regexp = count(&|stack| {
+            let at = stack.frames.iter().position(is_match).unwrap_or(stack.frames.len());
+            stack.frames[at..].last().is_some_and(|label| label == "[regexp]")
+        });
+        tell(&format!("{version}: {all} in WebAssembly, {named} and {numbered} told; {regexp} in a regexp"));
+        assert!(named > 20 && numbered > 20 && regexp > 20, "{version}: {stacks:?}");
+        assert!((named + numbered) * 100 >= all * 97, "{version}: {named} + {numbered} of {all}: {stacks:?}");
+    }
+}
+
+/// The shares of V8's activities as `text` gives them, and the whole profile.
+fn activities(version: Version, work: &str) -> (BTreeMap<String, f64>, String) {
+    let target = Target::ready(Command::new(node(version)).arg(source("busy-v8.js")).arg(work)).unwrap();
+    let pid = target.pid().to_string();
+    let ended = run(
+        &mut command(node_flame(), &[&pid, "text", "2", "--rate", "300"]),
+        std::time::Duration::from_secs(60),
+    );
+    assert!(ended.ok(), "{}", ended.stderr);
+    let text = format!("{}{}", ended.stdout, ended.stderr);
+    let line = text.lines().find(|line| line.contains(" %, ") && line.contains("JavaScript"));
+    let part = |part: &str| {
+        let (name, share) = part.trim_end_matches(" %").rsplit_once(' ')?;
+        Some((name.to_owned(), share.parse().ok()?))
+    };
+    (line.unwrap_or_default().split(", ").filter_map(part).collect(), text)
+}
+
+#[test]
+fn what_v8_is_doing_is_told() {
+    let _alone = alone();
+    for version in [Version::new(16, 20, 2), NODE_20, Version::new(26, 10, 0)] {
+        let share = |work: &str, activity: &str| {
+            let (shares, text) = activities(version, work);
+            tell(&format!("{version} {work}: {shares:?}"));
+            assert!(shares.get(activity).copied().unwrap_or(0.0) >= 4.0, "{version} {work}: {text}");
+        };
+        share("gc", "GC");
+        share("compile", "compile");
+        let (_, text) = activities(version, "miss");
+        assert!(text.contains("IC_Miss:[native]"), "{version}: {text}");
+    }
+}
+
+#[test]
+fn whole_stacks_are_those_of_gdb() {
+    let _alone = alone();
+    need("gdb", &["gdb"]);
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--profile", "checked", "-p", "flame-sys", "--example", "beside_gdb"]);
+    make(build.current_dir(workspace()));
+    let target = Target::ready(Command::new(node(Version::new(26, 10, 0))).arg(source("busy.js"))).unwrap();
+    let this = std::env::current_exe().unwrap();
+    let helper = this.ancestors().nth(2).unwrap().join("examples/beside_gdb");
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-batch", "-nx", "-x"]).arg(source("whole.py"));
+    gdb.env("HELPER", helper).env("PID", target.pid().to_string()).env("STOPS", "20");
+    let ended = run(&mut gdb, std::time::Duration::from_secs(300));
+    let last = ended.stdout.lines().find(|line| line.contains("whole stacks are the same"));
+    tell(last.unwrap_or_default());
+    assert!(ended.ok() && last.is_some(), "{}{}", ended.stdout, ended.stderr);
 }

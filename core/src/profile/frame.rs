@@ -67,6 +67,9 @@ impl Kind {
     }
 }
 
+/// The index of a WebAssembly function that could not be told.
+pub const NO_INDEX: u64 = u64::MAX;
+
 /// A resolved frame. Two frames may have the same label: they differ in tier or executing line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Frame {
@@ -87,7 +90,7 @@ pub struct Frame {
     /// JavaScript: the line being executed, from 1; 0 if unknown.
     pub executing: u32,
     /// Native: offset in the object's file (the address for memory without a file). Wasm: the
-    /// function's index. Thread and process: its id. JavaScript: V8's script id. Else 0.
+    /// function's index, or [`NO_INDEX`]. Thread and process: its id. JavaScript: V8's script id. Else 0.
     pub offset: u64,
 }
 

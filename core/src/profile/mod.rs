@@ -16,7 +16,7 @@ pub mod tree;
 use crate::limits;
 use alloc::vec::Vec;
 use core::hash::Hash;
-pub use frame::{Frame, FrameId, Kind};
+pub use frame::{Frame, FrameId, Kind, NO_INDEX};
 pub use merge::Merger;
 pub use meta::{Counts, Meta, Pauses, Receipt, Thread};
 pub use pool::{Full, Pool};

@@ -61,6 +61,13 @@ pub enum Found {
     Builtin(Option<BuiltinId>),
     /// A frame with a marker, in code that is no embedded builtin.
     Typed(FrameType),
+    /// A frame of WebAssembly: its pc, and its instance, tagged; 0 where it has no frame.
+    Wasm {
+        /// Its pc; for a return address, one less.
+        pc: u64,
+        /// The instance's data.
+        instance: u64,
+    },
     /// A frame with a stub's marker.
     Stub(StubFrame),
     /// A frame with a function.

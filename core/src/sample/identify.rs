@@ -8,6 +8,7 @@ use super::live::{Handler, Live, Moment};
 use super::places::{At, Places};
 use super::raw::{FunctionId, Position, RawFrame};
 use super::recall::Mark;
+use super::wasm::WasmTable;
 use crate::limits::{LIVE_BYTECODES, STACK_FRAMES};
 use crate::memory::Memory;
 use crate::profile::Kind;
@@ -45,6 +46,8 @@ pub struct Identify<'w, 'a, M> {
     pub functions: &'w mut Functions,
     /// Code objects.
     pub codes: &'w mut Codes,
+    /// WebAssembly.
+    pub wasm: &'w mut WasmTable,
     /// Places in code.
     pub places: &'w mut Places,
     /// The instruction that an interpreted top frame runs.
@@ -87,7 +90,11 @@ impl<M: Memory> Identify<'_, '_, M> {
                 }
                 Found::Stub(_) => self.push(RawFrame::Glue(FrameType::Stub)),
                 Found::Typed(FrameType::RegExp) => self.push(RawFrame::RegExp),
-                Found::Typed(FrameType::Wasm) => self.push(RawFrame::Wasm),
+                Found::Wasm { pc, instance } => {
+                    let function = self.wasm.find(&self.heap, pc, instance);
+                    self.push(RawFrame::Wasm(function));
+                }
+                Found::Typed(FrameType::Wasm) => self.push(RawFrame::Wasm(None)),
                 Found::Typed(frame_type) => self.push(RawFrame::Glue(frame_type)),
                 Found::Elided => self.push(RawFrame::Elided),
                 Found::Frameless { code, callee } => self.frameless(&code, callee),

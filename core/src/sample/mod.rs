@@ -28,3 +28,4 @@ pub mod sources;
 #[cfg(test)]
 mod tests;
 pub mod walk;
+pub mod wasm;

@@ -65,6 +65,7 @@ impl Sampler<'_> {
             let mut resolver = Resolver {
                 functions: &self.functions,
                 builtins: &self.image.builtins,
+                wasm: &self.wasm,
                 lines: &lines,
                 threads: self.recorder.threads(),
                 buffer: String::new(),

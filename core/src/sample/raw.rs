@@ -13,6 +13,10 @@ pub struct FunctionId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScriptId(pub u32);
 
+/// A WebAssembly function's number in [`WasmTable`](super::wasm::WasmTable).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WasmId(pub u32);
+
 /// An offset in a script's source, in characters, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position(u32);
@@ -58,8 +62,8 @@ pub enum RawFrame {
     UnnamedBuiltin,
     /// A regular expression.
     RegExp,
-    /// WebAssembly.
-    Wasm,
+    /// WebAssembly: its function, if that could be told.
+    Wasm(Option<WasmId>),
     /// A place in an object file: where the function starts if that is known, else the pc.
     Native(FilePlace),
     /// Code that is in no file and not known to V8, at this address.

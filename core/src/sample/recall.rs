@@ -202,7 +202,7 @@ mod tests {
     /// A thread's stop with frames at 0x1800 and 0x1c00.
     fn kept(bytes: &[u8]) -> Recall {
         let mut recall = Recall::default();
-        let frames = [RawFrame::RegExp, RawFrame::Wasm, RawFrame::Unread];
+        let frames = [RawFrame::RegExp, RawFrame::Wasm(None), RawFrame::Unread];
         let stack = StackCopy { base: END - bytes.len() as u64, bytes };
         let nodes = [NodeId(1), NodeId(2), NodeId(3)];
         recall.keep(3, None, stack, (&frames, &[mark(0x1800, 1), mark(0x1c00, 2)]), &nodes);

@@ -5,8 +5,9 @@ use super::lines::Lines;
 use super::raw::{FunctionId, Position, RawFrame, ScriptId};
 use super::roles::ThreadRole;
 use super::sampler::Sampler;
+use super::wasm::WasmTable;
 use crate::maps::FilePlace;
-use crate::profile::{Frame, Kind, Meta, Profile, Receipt, Strings, Text, Thread};
+use crate::profile::{Frame, Kind, Meta, NO_INDEX, Profile, Receipt, Strings, Text, Thread};
 use crate::v8::builtins::{Builtins, Role};
 use crate::v8::layout::FrameType;
 use alloc::collections::BTreeMap;
@@ -51,6 +52,7 @@ impl Sampler<'_> {
         let mut resolver = Resolver {
             functions: &self.functions,
             builtins: &self.image.builtins,
+            wasm: &self.wasm,
             lines: &lines,
             threads: &threads,
             buffer: String::new(),
@@ -96,6 +98,7 @@ impl Sampler<'_> {
         remark(self.sources.refused(), "scripts whose text found no room");
         let (functions, scripts) = self.functions.refused();
         remark(functions + scripts, "functions or scripts found their table full");
+        remark(self.wasm.refused(), "WebAssembly frames found the table of functions full");
         remark(self.functions.strings.refused(), "names found their table full");
         remark(self.functions.strings.cut(), "names were cut to 1024 bytes");
         remark(self.recorder.cut(), "stacks were cut because the call tree is full");
@@ -112,6 +115,7 @@ impl Sampler<'_> {
 pub(super) struct Resolver<'r, 'a> {
     pub functions: &'r Functions,
     pub builtins: &'r Builtins<'a>,
+    pub wasm: &'r WasmTable,
     pub lines: &'r Places,
     pub threads: &'r [Thread],
     pub buffer: String,
@@ -157,7 +161,12 @@ impl Resolver<'_, '_> {
             }
             RawFrame::UnnamedBuiltin => Frame::new(Kind::Builtin),
             RawFrame::RegExp => Frame::new(Kind::RegExp),
-            RawFrame::Wasm => Frame::new(Kind::Wasm),
+            RawFrame::Wasm(id) => match id.and_then(|id| self.wasm.get(id)) {
+                Some(function) => {
+                    Frame { name: function.name, offset: function.index.into(), ..Frame::new(Kind::Wasm) }
+                }
+                None => Frame { offset: NO_INDEX, ..Frame::new(Kind::Wasm) },
+            },
             RawFrame::Native(place) => {
                 self.buffer.clear();
                 let kind = symbols.name(place, &mut self.buffer);

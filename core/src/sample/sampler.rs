@@ -14,6 +14,7 @@ use super::recall::{Mark, Recall};
 use super::roles::ThreadRole;
 use super::sources;
 use super::walk::{Walk, Walked};
+use super::wasm::WasmTable;
 use crate::arch::{Arch, Registers};
 use crate::elf::Elf;
 use crate::limits::{CODE_COPIES, RECALLED_FRAMES, STACK_BYTES, STACK_FRAMES, THREADS};
@@ -140,6 +141,7 @@ pub struct Sampler<'a> {
     natives: Natives<'a>,
     pub(super) functions: Functions,
     pub(super) codes: Codes,
+    pub(super) wasm: WasmTable,
     pub(super) places: Places,
     live: Live,
     pub(super) lines: Lines,
@@ -184,6 +186,7 @@ impl<'a> Sampler<'a> {
             natives: Natives::default(),
             functions: Functions::default(),
             codes: Codes::default(),
+            wasm: WasmTable::default(),
             places: Places::new(elf.machine()),
             live: Live::default(),
             lines: Lines::default(),
@@ -286,6 +289,7 @@ impl<'a> Sampler<'a> {
             self.knows_copies = true;
             self.find_copies(memory);
         }
+        self.wasm.begin();
         let Some(state) = self.threads.get_mut(index) else { return Outcome::Lost };
         if state.root == 0 {
             match self.image.isolate.root(registers.tls, self.bias, memory) {
@@ -311,6 +315,7 @@ impl<'a> Sampler<'a> {
                 v8: self.v8,
                 builtins: &self.image.builtins,
                 codes: &mut self.codes,
+                wasm: &self.wasm,
                 functions: &mut self.functions,
                 natives: &mut self.natives,
                 past: self.recall.past(index, &stack),
@@ -362,6 +367,7 @@ impl<'a> Sampler<'a> {
             sizes: self.image.bytecode_sizes,
             functions: &mut self.functions,
             codes: &mut self.codes,
+            wasm: &mut self.wasm,
             places: &mut self.places,
             live: &mut self.live,
             moment: Moment { arch: self.arch, registers, stack },
@@ -505,6 +511,7 @@ impl<'a> Sampler<'a> {
         }
         self.functions.verify(&heap, &mut unread);
         self.codes.verify(&heap, |code| code.owner.into_iter().for_each(&mut unread));
+        self.wasm.read_names(&heap, &mut self.functions.strings);
         self.losses.stale += stale;
         let state = self.threads.get_mut(index)?;
         if let Some(unseen) = state.unseen.take() {

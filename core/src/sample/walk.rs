@@ -9,6 +9,7 @@ use super::found::{Found, JsFrame, StubFrame, Where};
 use super::functions::Functions;
 use super::natives::Natives;
 use super::recall::{Mark, Past};
+use super::wasm::WasmTable;
 use crate::arch::{Arch, Edge, Registers};
 use crate::limits::STACK_FRAMES;
 use crate::maps::Maps;
@@ -57,6 +58,8 @@ pub struct Walk<'w, 'a, M> {
     pub builtins: &'w Builtins<'a>,
     /// Code objects.
     pub codes: &'w mut Codes,
+    /// WebAssembly.
+    pub wasm: &'w WasmTable,
     /// Functions.
     pub functions: &'w mut Functions,
     /// Object files.
@@ -348,6 +351,9 @@ impl<M: Memory> Walk<'_, '_, M> {
         match self.marker(context, function) {
             Some(frame_type) => {
                 self.out.push(match (frame_type, at, pc) {
+                    (FrameType::Wasm, Where::Jit { .. } | Where::Unknown, Some(pc)) => {
+                        Found::Wasm { pc, instance: function }
+                    }
                     (FrameType::Stub, _, Some(pc)) if !under_builtin => Found::Stub(StubFrame { fp, at, pc }),
                     // Where builtins have no names, the frame's type is what tells glue.
                     (glue, Where::Builtin(None), _) if glue.is_glue() => Found::Typed(glue),
@@ -407,7 +413,10 @@ impl<M: Memory> Walk<'_, '_, M> {
     /// `None`: the frame stands.
     fn top_in_heap(&mut self, cursor: &mut Cursor, lowest: u64) -> Option<Next> {
         let pc = cursor.registers.pc;
-        let known = self.codes.find(&self.heap, pc, lowest).ok()?;
+        if self.wasm.is_known(pc) {
+            return self.top_in_wasm(cursor);
+        }
+        let Ok(known) = self.codes.find(&self.heap, pc, lowest) else { return self.top_in_wasm(cursor) };
         if !known.code.kind.is_javascript() && known.code.kind != CodeKind::RegExp {
             return self.top_in_builtin(cursor, Where::Jit { lowest });
         }
@@ -439,6 +448,37 @@ impl<M: Memory> Walk<'_, '_, M> {
             _ if self.arch.link_register().is_some() => 0,
             _ => 8,
         };
+        cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
+        cursor.registers.pc = back;
+        cursor.is_return = true;
+        Some(Next::Caller)
+    }
+
+    /// The top frame in WebAssembly's code, which has no object on the heap: at its function's start and end
+    /// its frame does not stand. `None`: it does, or the code is none of WebAssembly's.
+    fn top_in_wasm(&mut self, cursor: &mut Cursor) -> Option<Next> {
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
+        let pc = cursor.registers.pc;
+        let mut code = [0; 8];
+        self.heap.layout.wasm?;
+        self.heap.memory.read(pc.wrapping_sub(4), &mut code).ok()?;
+        if fp.wrapping_sub(8) < sp && fp >= sp {
+            // The frame pointer is set, nothing is pushed yet.
+            self.out.push(Found::Wasm { pc, instance: 0 });
+            return Some(self.leave_frame(cursor, fp));
+        }
+        let (back, popped) = match (self.arch, code) {
+            // push rbp; mov rbp, rsp
+            (Arch::X86_64, [.., 0x55, 0x48, 0x89, 0xe5]) => (self.word(sp)?, 8),
+            (Arch::X86_64, [_, _, _, 0x55, 0x48, 0x89, 0xe5, _]) => (self.word(sp.wrapping_add(8))?, 16),
+            // ret
+            (Arch::X86_64, [_, _, _, _, 0xc2 | 0xc3, ..]) => (self.word(sp)?, 8),
+            _ => return None,
+        };
+        if fp < sp || !self.is_code(back.wrapping_sub(1)) {
+            return None;
+        }
+        self.out.push(Found::Wasm { pc, instance: 0 });
         cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
         cursor.registers.pc = back;
         cursor.is_return = true;

@@ -66,6 +66,9 @@ const ROLES: &[(&str, bool, Role)] = &[
     ("ContinueTo", true, Role::Glue),
     ("DeoptimizationEntry", true, Role::Glue),
     ("DirectCEntry", false, Role::Glue),
+    ("GenericJSToWasmWrapper", true, Role::Glue),
+    ("JSToWasmWrapper", true, Role::Glue),
+    ("WasmToJsWrapper", true, Role::Glue),
     ("MaglevFunctionEntryStackCheck", true, Role::Glue),
     ("ResumeGeneratorTrampoline", false, Role::Glue),
 ];

@@ -22,6 +22,7 @@ pub mod script;
 pub mod string;
 pub mod translation;
 pub mod version;
+pub mod wasm;
 
 pub use heap::{Decode, Heap};
 pub use layout::{Constants, Layout, Unsupported};

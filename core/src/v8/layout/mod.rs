@@ -11,6 +11,7 @@ mod objects;
 mod positions;
 mod properties;
 mod translation;
+mod wasm;
 
 pub use code::{CodeKind, CodeLayout, DeoptLayout, Placement, STREAM_CODE};
 pub use crankshaft::CrankshaftLayout;
@@ -21,6 +22,7 @@ pub use objects::{
 pub use positions::{BytecodeForm, PositionForm, PositionLayout, RelocationForm};
 pub use properties::PropertyLayout;
 pub use translation::{SafepointForm, TranslationLayout, TranslationOps};
+pub use wasm::WasmLayout;
 
 use super::version::Version;
 use core::fmt;
@@ -94,6 +96,8 @@ pub struct Layout {
     pub translation: Option<TranslationLayout>,
     /// Crankshaft's safepoints and translations.
     pub crankshaft: Option<CrankshaftLayout>,
+    /// WebAssembly, where its code's place is known.
+    pub wasm: Option<WasmLayout>,
     /// Bytecode.
     pub bytecode: BytecodeForm,
     /// Stack frames.
@@ -121,6 +125,7 @@ impl Layout {
             positions: PositionLayout::of(version, constants).ok_or(unknown)?,
             translation: TranslationLayout::of(version),
             crankshaft: CrankshaftLayout::of(version),
+            wasm: WasmLayout::of(version),
             bytecode: BytecodeForm::of(version),
             frames: FrameLayout::of(version, constants).ok_or(unknown)?,
         })
