@@ -103,11 +103,14 @@ impl Places {
             // None for the shared prologue's place.
             Ok(sizes.of_baseline(table, bytecodes, at.offset))
         });
-        let found = bytecode.map(|bytecode| {
-            let position = |bytecode| self.in_bytecode(heap, function, bytecode_array, bytecode);
-            bytecode.map_or(Position::NONE, position)
-        });
-        self.take(key, function, found)
+        if let Ok(Some(bytecode)) = bytecode {
+            let position = self.in_bytecode(heap, function, bytecode_array, bytecode);
+            if position != Position::NONE {
+                self.keep(key, &[(function, position)]);
+            }
+            return position;
+        }
+        self.take(key, function, bytecode.map(|_| Position::NONE))
     }
 
     /// The position at a place in a function's full-codegen code.
