@@ -70,7 +70,7 @@ fn a_thread_is_held_no_longer_than_its_share() {
 #[test]
 fn what_is_not_read_within_20_ms_of_a_stop_is_cut_and_counted() {
     let target = Target::start(&["spin"]);
-    let report = Tracer::start(target.pid(), 100, 1000, &["dwell"]).report();
+    let report = Tracer::start(target.pid(), 100, 4000, &["dwell"]).report();
     report.adds_up();
     assert!(report.number("visits") > 3, "{report:?}");
     assert_eq!(

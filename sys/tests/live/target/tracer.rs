@@ -169,7 +169,7 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
         rate_hz: number(3) as u32,
         duration: Duration::from_millis(number(4)),
         wall: has("wall"),
-        max_pause_percent: if has("linger") { 5.0 } else { 50.0 },
+        max_pause_percent: if has("linger") || has("dwell") { 5.0 } else { 50.0 },
     };
     let mut reader = Reader { unwanted: has("unwanted"), ..Reader::default() };
     if has("linger") {
