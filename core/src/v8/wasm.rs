@@ -70,6 +70,7 @@ impl<M: Memory> Heap<'_, M> {
     }
 
     /// The `WasmCode` at an address, if it is one of this module.
+    #[inline(never)]
     pub fn wasm_code(&self, object: u64, module: u64) -> Result<WasmCode, Decode> {
         let layout = self.layout.wasm.ok_or(Decode::Bound)?;
         let mut bytes = [0; CODE_BYTES];
@@ -94,6 +95,7 @@ impl<M: Memory> Heap<'_, M> {
         in_map.or_else(|| self.code_in_list(&words, module, pc)).ok_or(Decode::Bound)
     }
 
+    #[inline(never)]
     fn module_words(&self, module: u64) -> [u64; MODULE_WORDS] {
         let mut bytes = [0; MODULE_WORDS * 8];
         // What lies beyond may not be readable; it stays 0, which is no pointer.
@@ -105,6 +107,7 @@ impl<M: Memory> Heap<'_, M> {
         words
     }
 
+    #[inline(never)]
     fn map_node(&self, node: u64) -> Option<[u8; NODE_BYTES]> {
         let mut bytes = [0; NODE_BYTES];
         self.memory.read(node, &mut bytes).ok()?;
@@ -226,6 +229,7 @@ impl<'m, M: Memory> Reader<'m, M> {
         Reader { memory, buffer: [0; 1024], base: at, len: 0, at, end }
     }
 
+    #[inline(never)]
     fn byte(&mut self) -> Option<u8> {
         if self.at >= self.end {
             return None;
@@ -242,6 +246,7 @@ impl<'m, M: Memory> Reader<'m, M> {
     }
 
     /// An unsigned LEB128 number of 32 bits.
+    #[inline(never)]
     fn number(&mut self) -> Option<u32> {
         let mut value = 0;
         for shift in (0..35).step_by(7) {
