@@ -13,9 +13,8 @@ use flame_sys::attach::Refusal;
 use flame_sys::process::{Family, Look, Process};
 use flame_sys::session::ProcessEnd;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,24 +29,34 @@ const VERSIONS: usize = 8;
 /// nobody looks for new ones.
 const PENDING: usize = 8;
 
+/// What both sides share. Lists and not channels, whose code is large.
 #[derive(Default)]
 struct Shared {
     /// Somebody has come since the session last asked.
     has_come: AtomicBool,
     /// Nothing of the family lives.
     all_gone: AtomicBool,
+    /// The session has ended.
+    is_over: AtomicBool,
+    newcomers: Mutex<Vec<(Member, Process)>>,
+    leavers: Mutex<Vec<Leaver>>,
 }
 
 /// The session's side: processes that come and go.
 pub struct Children {
     shared: Arc<Shared>,
-    newcomers: Receiver<(Member, Process)>,
-    leavers: Sender<Leaver>,
+    /// What could not be passed on yet: the session waits for nobody.
+    leavers: Vec<Leaver>,
 }
 
 enum Leaver {
-    Gone(Box<Member>, ProcessEnd),
+    Gone(Member, ProcessEnd),
     NoRoom,
+}
+
+/// A list that both sides use; nobody panics while he has it.
+fn list<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Children {
@@ -63,19 +72,32 @@ impl Children {
 
     /// The next one to be sampled.
     pub fn next(&mut self) -> Option<(Member, Process)> {
-        self.newcomers.try_recv().ok()
+        let next = self.shared.newcomers.try_lock().map(|mut newcomers| newcomers.pop());
+        if next.is_err() {
+            self.shared.has_come.store(true, Ordering::Release);
+        }
+        if let Ok(mut leavers) = self.shared.leavers.try_lock() {
+            leavers.append(&mut self.leavers);
+        }
+        next.ok().flatten()
     }
 
     /// One has ended, for the session at least.
     pub fn gone(&mut self, mut member: Member, end: ProcessEnd) {
         member.close();
-        // The other side lives as long as the session.
-        let _ = self.leavers.send(Leaver::Gone(Box::new(member), end));
+        self.leavers.push(Leaver::Gone(member, end));
     }
 
     /// There were too many at once to take the last one.
     pub fn no_room(&mut self) {
-        let _ = self.leavers.send(Leaver::NoRoom);
+        self.leavers.push(Leaver::NoRoom);
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        list(&self.shared.leavers).append(&mut self.leavers);
+        self.shared.is_over.store(true, Ordering::Release);
     }
 }
 
@@ -107,13 +129,11 @@ impl Scout {
     /// Follows the family of `root`.
     pub fn start(root: u32, wanted: &args::Profile) -> (Scout, Children) {
         let shared = Arc::new(Shared::default());
-        let (to_session, newcomers) = channel();
-        let (leavers, from_session) = channel();
         let (wanted, ours) = (wanted.clone(), Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("scout".into());
-        let thread = thread.spawn(move || follow(root, &wanted, &ours, &to_session, &from_session)).ok();
+        let thread = thread.spawn(move || follow(root, &wanted, &ours)).ok();
         shared.all_gone.fetch_or(thread.is_none(), Ordering::AcqRel);
-        (Scout(thread), Children { shared, newcomers, leavers })
+        (Scout(thread), Children { shared, leavers: Vec::new() })
     }
 
     /// Ends it, once [`Children`] is gone. `living`: those that have not ended.
@@ -130,48 +150,45 @@ impl Scout {
     }
 }
 
-fn follow(
-    root: u32,
-    wanted: &args::Profile,
-    shared: &Shared,
-    to_session: &Sender<(Member, Process)>,
-    from_session: &Receiver<Leaver>,
-) -> Found {
+fn follow(root: u32, wanted: &args::Profile, shared: &Shared) -> Found {
     let (mut found, mut files, mut family) = (Found::default(), Files::default(), Family::of(root));
-    let mut next = Instant::now();
     loop {
-        match from_session.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(Leaver::Gone(member, end)) => {
-                if end == ProcessEnd::Exec {
-                    family.give_back(member.pid);
+        let started = Instant::now();
+        let is_over = shared.is_over.load(Ordering::Acquire);
+        let leavers = std::mem::take(&mut *list(&shared.leavers));
+        for leaver in leavers {
+            match leaver {
+                Leaver::NoRoom => found.no_room += 1,
+                Leaver::Gone(member, end) => {
+                    if end == ProcessEnd::Exec {
+                        family.give_back(member.pid);
+                    }
+                    if member.sampler.taken() > 0 {
+                        found.pending.push(member);
+                    }
                 }
-                if member.sampler.taken() > 0 {
-                    found.pending.push(*member);
-                }
-                if found.pending.len() >= PENDING {
-                    found.take_over();
-                }
-            }
-            Ok(Leaver::NoRoom) => found.no_room += 1,
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                let started = Instant::now();
-                family.look(&mut |process| {
-                    let target = match found.recognise(process, &mut files) {
-                        Some(Ok(target)) => target,
-                        Some(Err(())) => return Look::Taken,
-                        None => return Look::Other,
-                    };
-                    // The session has just ended, if nobody takes it.
-                    let _ = to_session.send(Member::new(target, wanted));
-                    shared.has_come.store(true, Ordering::Release);
-                    Look::Taken
-                });
-                shared.all_gone.store(!family.is_alive(), Ordering::Release);
-                // However large the family is, half of a CPU is left to others.
-                next = Instant::now() + PERIOD.max(started.elapsed()).min(LONGEST);
             }
         }
+        if is_over {
+            break;
+        }
+        if found.pending.len() >= PENDING {
+            found.take_over();
+        }
+        family.look(&mut |process| {
+            let target = match found.recognise(process, &mut files) {
+                Some(Ok(target)) => target,
+                Some(Err(())) => return Look::Taken,
+                None => return Look::Other,
+            };
+            let member = Member::new(target, wanted);
+            list(&shared.newcomers).push(member);
+            shared.has_come.store(true, Ordering::Release);
+            Look::Taken
+        });
+        shared.all_gone.store(!family.is_alive(), Ordering::Release);
+        // However large the family is, half of a CPU is left to others.
+        std::thread::sleep(PERIOD.max(started.elapsed()).min(LONGEST));
     }
     found.left_out = family.left_out();
     found
