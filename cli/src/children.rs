@@ -50,7 +50,7 @@ pub struct Children {
 }
 
 enum Leaver {
-    Gone(Member, ProcessEnd),
+    Gone(Box<Member>, ProcessEnd),
     NoRoom,
 }
 
@@ -85,7 +85,7 @@ impl Children {
     /// One has ended, for the session at least.
     pub fn gone(&mut self, mut member: Member, end: ProcessEnd) {
         member.close();
-        self.leavers.push(Leaver::Gone(member, end));
+        self.leavers.push(Leaver::Gone(Box::new(member), end));
     }
 
     /// There were too many at once to take the last one.
@@ -164,7 +164,7 @@ fn follow(root: u32, wanted: &args::Profile, shared: &Shared) -> Found {
                         family.give_back(member.pid);
                     }
                     if member.sampler.taken() > 0 {
-                        found.pending.push(member);
+                        found.pending.push(*member);
                     }
                 }
             }
