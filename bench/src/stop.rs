@@ -43,7 +43,8 @@ impl Tracer {
         let begin = Instant::now();
         self.seized.interrupt().expect("the thread lives");
         loop {
-            self.signals.wait(Duration::from_secs(1));
+            // Not for long: in a test the harness' own thread may take the signal.
+            self.signals.wait(Duration::from_millis(1));
             let reported = Instant::now();
             match tracer::next_event() {
                 Some(Event::Stopped(stop)) => {

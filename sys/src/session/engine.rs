@@ -138,6 +138,10 @@ impl Hand<'_> {
         }
     }
 
+    fn is_any_asked(&self) -> bool {
+        self.session.table.threads.iter().any(|thread| thread.state == State::Asked)
+    }
+
     fn step(&mut self, visitor: &mut dyn Visitor) -> Option<Part> {
         let now = clock::monotonic_ns();
         if now >= self.session.end_ns {
@@ -151,8 +155,9 @@ impl Hand<'_> {
             }
         } else if now >= self.session.beat.next_ns() {
             // What was reported while nobody waited for reports is served by the next wait at once, except
-            // that one tick may be due after the other.
-            if !std::mem::take(&mut self.waited) {
+            // that one tick may be due after the other. And a signal that another thread of this process took
+            // would leave a thread standing: one that was asked is looked for again.
+            if !std::mem::take(&mut self.waited) || self.is_any_asked() {
                 self.serve(visitor, now);
             }
             // Before threads are asked to stop, which would stand meanwhile.
@@ -164,7 +169,7 @@ impl Hand<'_> {
         } else {
             let until =
                 self.session.beat.next_ns().min(self.session.housekeeping_ns).min(self.session.end_ns);
-            if self.session.table.threads.iter().all(|thread| thread.state != State::Asked) {
+            if !self.is_any_asked() {
                 visitor.quiet();
             }
             let now = clock::monotonic_ns().min(until);
