@@ -6,7 +6,6 @@ use common::{NODE_FLAME, Target, assert_free, eventually, is_traced, kill, start
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Two functions, one of which takes nearly all the time.
 const PROGRAM: &str = "
@@ -83,14 +82,9 @@ impl Screen {
 
 /// As root on Debian, installs it if it is not there.
 fn need_tmux() {
-    // Tests run beside one another, and apt does not.
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if Command::new("tmux").arg("-V").stdout(Stdio::null()).status().is_err() {
-        let install = "apt-get update -qq && apt-get install -y --no-install-recommends tmux";
-        let done = Command::new("sh").args(["-c", install]).stdout(Stdio::null()).status();
-        assert!(done.is_ok_and(|done| done.success()), "tmux is missing: {install}");
-    }
+    let install = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/install");
+    let done = Command::new(install).args(["tmux", "tmux"]).stdout(Stdio::null()).status();
+    assert!(done.is_ok_and(|done| done.success()), "tmux is missing");
 }
 
 impl Drop for Screen {

@@ -27,7 +27,7 @@ impl Style {
             kind if kind.is_javascript() => {
                 escape(if name.is_empty() { "(anonymous)" } else { name }, out);
                 out.push(':');
-                escape(self.path(file), out);
+                escape(if file.is_empty() { "[unknown]" } else { self.path(file) }, out);
                 let line = if self.lines && frame.executing > 0 { frame.executing } else { frame.line };
                 push(out, format_args!(":{line}"));
             }

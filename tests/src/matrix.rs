@@ -246,14 +246,14 @@ pub fn table(measured: &[Measured]) -> String {
             rows.push((cell.version, cell.tier));
         }
     }
-    let mut text = String::from("exact %               ");
+    let mut text = String::from("exact %                  ");
     for column in &columns {
         let name = column.split('.').next().unwrap_or(column);
         let _ = write!(text, " {name:>10}");
     }
     text.push('\n');
     for (version, tier) in rows {
-        let _ = write!(text, "{:9} {tier:12}", version.to_string());
+        let _ = write!(text, "{:9} {tier:15}", version.to_string());
         for column in &columns {
             let here = |c: &&Measured| c.0.version == version && c.0.tier == tier && c.0.workload == *column;
             let value = match measured.iter().find(here) {
@@ -318,7 +318,7 @@ mod tests {
         let versions = [Version::new(14, 21, 3), Version::new(26, 10, 0)];
         let cells = cells(&versions, &["nested.js", "private.js"], &Tier::ALL).unwrap();
         let of = |major| cells.iter().filter(move |c| c.version.major == major);
-        assert_eq!((of(14).count(), of(26).count()), (4, 10));
+        assert_eq!((of(14).count(), of(26).count()), (4, 12));
         assert!(of(14).all(|c| c.workload == "nested.js"));
     }
 

@@ -4,7 +4,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{self, Command},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,24 +20,9 @@ use crate::{
 /// # Panics
 /// When it is not there and cannot be installed; the message says what to install.
 pub fn need(program: &str, packages: &[&str]) {
-    // Tests run beside one another, and apt does not.
-    static APT: Mutex<()> = Mutex::new(());
-    let _alone = APT.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_there = || {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-    };
-    if is_there() {
-        return;
-    }
-    let install = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
-    let script = format!("apt-get update -qq && DEBIAN_FRONTEND=noninteractive {install}");
-    let ended = run(&mut command("sh", &["-c", &script]), Duration::from_secs(300));
-    assert!(
-        is_there(),
-        "{program} is missing, and `{install}` (as root) did not install it: {}",
-        ended.stderr
-    );
+    let script = workspace().join("tests/install");
+    let ended = run(command(script, &[program]).args(packages), Duration::from_secs(300));
+    assert!(ended.ok(), "{}", ended.stderr);
 }
 
 /// Runs a command that makes something.

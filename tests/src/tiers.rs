@@ -17,20 +17,31 @@ pub enum Tier {
     Sparkplug,
     /// Maglev as the last tier, without inlining.
     Maglev,
+    /// Maglev as the last tier, which inlines.
+    MaglevInlining,
     /// The optimizing compiler for every function at its first call, without inlining.
     Optimized,
 }
 
 impl Tier {
     /// Every tier, in the order of tables.
-    pub const ALL: [Self; 6] =
-        [Self::Default, Self::NotInlined, Self::Unoptimized, Self::Sparkplug, Self::Maglev, Self::Optimized];
+    pub const ALL: [Self; 7] = [
+        Self::Default,
+        Self::NotInlined,
+        Self::Unoptimized,
+        Self::Sparkplug,
+        Self::Maglev,
+        Self::MaglevInlining,
+        Self::Optimized,
+    ];
 
     /// The flags that force the tier on `version`; `None` where that Node cannot do it.
     pub fn flags(self, version: Version) -> Option<Vec<&'static str>> {
         let major = version.major;
         // V8 5.8 in Node 8.0 is the last with Crankshaft, whose flags went with it.
         let crankshaft = version < Version::new(8, 2, 0);
+        // In 20, 21 and later 22 the flag is known but Maglev is not built in.
+        let has_maglev = major >= 23 || (22, 0) == (major, version.minor);
         let not_inlined = || {
             let mut flags = Vec::new();
             if crankshaft {
@@ -59,9 +70,9 @@ impl Tier {
             Self::Sparkplug if major < 16 => None,
             Self::Sparkplug if major < 20 => Some(vec!["--no-opt", "--always-sparkplug"]),
             Self::Sparkplug => Some(vec!["--no-opt", "--no-maglev", "--always-sparkplug"]),
-            // In 20, 21 and later 22 the flag is known but Maglev is not built in.
-            Self::Maglev if major < 23 => None,
+            Self::Maglev | Self::MaglevInlining if !has_maglev => None,
             Self::Maglev => Some(with(&["--maglev", "--no-turbofan"])),
+            Self::MaglevInlining => Some(vec!["--maglev", "--no-turbofan"]),
             Self::Optimized if major < 19 => Some(with(&["--always_opt"])),
             Self::Optimized if major < 25 => Some(with(&["--always-turbofan"])),
             // V8 14 dropped the flag.
@@ -78,6 +89,7 @@ impl fmt::Display for Tier {
             Self::Unoptimized => "unoptimized",
             Self::Sparkplug => "sparkplug",
             Self::Maglev => "maglev",
+            Self::MaglevInlining => "maglev-inlining",
             Self::Optimized => "optimized",
         })
     }

@@ -157,12 +157,13 @@ impl Lines {
     fn count(&mut self, workload: &Workload, chains: &[&[usize]], own: &[Frame<'_>], count: u64) {
         for (i, frame) in own.iter().enumerate() {
             // Functions of the same name, such as anonymous ones, cannot be told apart here.
-            let stated: Vec<&[u32]> =
-                chains.iter().map(|chain| workload.functions[chain[i]].lines.as_slice()).collect();
-            if stated.iter().any(|lines| lines.is_empty()) {
+            let stated: Vec<_> = (chains.iter())
+                .map(|chain| (&workload.functions[chain[i]], chain.get(i + 1).copied()))
+                .collect();
+            if stated.iter().any(|(function, _)| function.lines.is_empty()) {
                 continue;
             }
-            let right = stated.iter().any(|lines| lines.contains(&frame.line));
+            let right = stated.iter().any(|(function, callee)| function.can_be_at(frame.line, *callee));
             let leaf = i + 1 == own.len();
             let (all, good) = if leaf {
                 (&mut self.leaves, &mut self.leaves_right)
@@ -269,7 +270,7 @@ mod tests {
         let w = nested();
         let line = |key: &str, line: Option<u32>| {
             let f = w.functions.iter().find(|f| f.key == key).unwrap();
-            format!("{}:{}:{}", f.name, w.script, line.unwrap_or(f.lines[0]))
+            format!("{}:{}:{}", f.name, w.script, line.unwrap_or(f.lines[0].0))
         };
         let stack = |of_outer| {
             [line("top", None), line("outer", of_outer), line("middle", None), line("inner", None)].join(";")

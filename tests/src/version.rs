@@ -43,6 +43,9 @@ pub const CLASSIC: [Version; 22] = [
     Version::new(15, 14, 0),
 ];
 
+/// Releases whose Maglev writes no source positions, beside 23.
+pub const MAGLEV_FIRST: [Version; 2] = [Version::new(22, 0, 0), Version::new(24, 0, 0)];
+
 /// A Node.js release: `major.minor.patch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {

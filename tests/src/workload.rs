@@ -5,7 +5,7 @@
 //! - `fn KEY [leaf] [name=NAME] [name@RANGE=NAME] [at=[eval]:LINE]`: a function whose first line this is (or,
 //!   with `at`, that eval compiles). V8 calls it NAME, by default KEY; in a range of Node versions, another
 //!   name. `leaf`: it does work of its own, so a stack may end in it.
-//! - `in KEY`: a line on which a call or a loop of this function stands.
+//! - `in KEY`: a line on which a call or a loop of this function stands; `in KEY>CALLEE`: a call of CALLEE.
 //! - `chain A > B*3 > (C > D)*2`: a path from a root (the module's top level, or a callback) to a leaf.
 //! - `node RANGE`: the versions that can run the program.
 //!
@@ -34,8 +34,9 @@ pub struct Function {
     pub line: u32,
     /// Whether a stack may end in it.
     pub leaf: bool,
-    /// The lines on which its calls and loops stand; empty if not stated.
-    pub lines: Vec<u32>,
+    /// The lines on which its calls and loops stand, each with the function that is called there if that is
+    /// stated; empty if no lines are.
+    pub lines: Vec<(u32, Option<usize>)>,
 }
 
 /// A workload as one Node version runs it.
@@ -128,8 +129,10 @@ impl Workload {
             ("fn", Pass::Functions) => self.functions.push(Function::parse(rest, line, version)?),
             ("node", Pass::Functions) => self.versions = rest.parse()?,
             ("in", Pass::Rest) => {
-                let function = self.function(rest)?;
-                self.functions[function].lines.push(line);
+                let (caller, callee) = rest.split_once('>').unzip();
+                let function = self.function(caller.unwrap_or(rest))?;
+                let callee = callee.map(|callee| self.function(callee)).transpose()?;
+                self.functions[function].lines.push((line, callee));
             }
             ("chain", Pass::Rest) => {
                 let chain = self.chain(rest)?;
@@ -243,6 +246,12 @@ enum Pass {
 }
 
 impl Function {
+    /// Whether a line is one of its own where it calls `callee`, or where it works itself.
+    pub fn can_be_at(&self, line: u32, callee: Option<usize>) -> bool {
+        let fits = |called: Option<usize>| called.is_none() || callee.is_none() || called == callee;
+        self.lines.iter().any(|&(stated, called)| stated == line && fits(called))
+    }
+
     fn parse(text: &str, line: u32, version: Version) -> Result<Self, String> {
         let mut words = words(text);
         let key = words.next().ok_or("a function needs a key")?;
@@ -348,7 +357,7 @@ mod tests {
     #[test]
     fn chains_repeat_and_end_where_work_is_done() {
         let w = parse(
-            "//@ chain top > (a > b)*2 > c\nx //@ fn a\ny //@ fn b leaf; in a\n//@ fn c leaf at=[eval]:4",
+            "//@ chain top > (a > b)*2 > c\nx //@ fn a\ny //@ fn b leaf; in a>b\n//@ fn c leaf at=[eval]:4",
         )
         .unwrap();
         let labels: Vec<Vec<String>> =
@@ -358,7 +367,7 @@ mod tests {
             [&["top", "a", "b"][..], &["top", "a", "b", "a", "b"], &["top", "a", "b", "a", "b", "c"]]
         );
         assert_eq!(w.label(0), "a:/w.js:2");
-        assert_eq!((w.functions[0].lines.clone(), w.label(2)), (vec![3], "c:[eval]:4".into()));
+        assert_eq!((w.functions[0].lines.clone(), w.label(2)), (vec![(3, Some(1))], "c:[eval]:4".into()));
     }
 
     #[test]

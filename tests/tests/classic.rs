@@ -18,7 +18,17 @@ const SAMPLES: u64 = 150;
 #[test]
 fn classic_versions_show_exact_chains() {
     let _alone = alone();
-    let workloads = ["nested.js", "methods.js", "callbacks.js", "recursion.js", "toplevel.js", "tiny.js"];
+    let workloads = [
+        "nested.js",
+        "methods.js",
+        "callbacks.js",
+        "recursion.js",
+        "toplevel.js",
+        "tiny.js",
+        // From Node 8 on.
+        "classes.js",
+        "promises.js",
+    ];
     let cells = cells(&CLASSIC, &workloads, &[Tier::NotInlined, Tier::Unoptimized]).unwrap();
     let mut measured = measure_all(cells, Options::default(), 2, |_, _| ());
     look_again(&mut measured, Options::default(), BAR);

@@ -3,10 +3,13 @@
 //! A few versions always; all of them in a sweep of some minutes, with `--features sweeps`.
 
 use tests::{
-    matrix::{Options, alone, cells, failures, look_again, measure_all, table, tell},
+    binary::node_flame,
+    matrix::{Options, alone, cells, failures, look_again, measure_all, sample_by, table, tell},
+    process::{Target, command},
     tiers::Tier,
     verdict::percent,
     version::Version,
+    workload::Workload,
 };
 
 /// Versions whose inlining and positions differ most: before Maglev, with it, and with its newer tables.
@@ -47,11 +50,33 @@ const CRANKSHAFT: [Version; 6] = [
     Version::new(7, 10, 1),
 ];
 
-/// A workload whose small functions V8 inlines shows whole chains, and the same ones as without inlining.
-fn judge_inlining(versions: &[Version], warm_up: f64) {
+/// Versions with Maglev: with positions in its tables, and (22.0, 23, 24.0) without any.
+const MAGLEV: [Version; 5] = [
+    Version::new(22, 0, 0),
+    Version::new(23, 11, 1),
+    Version::new(24, 0, 0),
+    Version::new(24, 21, 0),
+    Version::new(26, 10, 0),
+];
+
+/// The share of samples with a frame that node-flame marks as inlined, in percent.
+fn inlined_share(version: Version, tier: Tier, warm_up: f64) -> f64 {
+    let workload = Workload::load("inlined.js", version).unwrap();
+    let target = Target::start(version, tier, &workload.path).unwrap();
+    let annotated = || command(node_flame(), &[&target.pid().to_string(), "--annotate"]);
+    let (stacks, _) =
+        sample_by(&workload, Options { warm_up, least: 0, ..Options::default() }, annotated).unwrap();
+    let is_inlined = |label: &String| label.ends_with("_[i]");
+    let inlined = stacks.iter().filter(|stack| stack.frames.iter().any(is_inlined));
+    percent(inlined.map(|stack| stack.count).sum(), stacks.iter().map(|stack| stack.count).sum())
+}
+
+/// A workload whose small functions V8 inlines in a tier shows whole chains, and the same ones as without
+/// inlining.
+fn judge_inlining(versions: &[Version], tier: Tier, warm_up: f64) {
     let _alone = alone();
     let options = Options { warm_up, ..Options::default() };
-    let cells = cells(versions, &["inlined.js"], &[Tier::Default, Tier::NotInlined]).unwrap();
+    let cells = cells(versions, &["inlined.js"], &[tier, Tier::NotInlined]).unwrap();
     let mut measured = measure_all(cells, options, 2, |_, _| ());
     look_again(&mut measured, options, 97.0);
     tell(&table(&measured));
@@ -61,6 +86,12 @@ fn judge_inlining(versions: &[Version], warm_up: f64) {
         let [(cell, Ok(inlined)), (_, Ok(not_inlined))] = pair else { panic!("{pair:?}") };
         // Every chain is long in its leaf, so both have met all of them.
         assert_eq!(inlined.tally.met, not_inlined.tally.met, "{}", cell.version);
+        let shares = [cell.tier, Tier::NotInlined].map(|tier| inlined_share(cell.version, tier, warm_up));
+        tell(&format!(
+            "{} {}: {:.1} % of the samples have inlined frames, {:.1} % without inlining",
+            cell.version, cell.tier, shares[0], shares[1]
+        ));
+        assert!(shares[0] > 50.0 && shares[1] == 0.0, "{} {}: {shares:?}", cell.version, cell.tier);
     }
 }
 
@@ -91,25 +122,29 @@ fn judge_lines(versions: &[Version], workloads: &[&str], tiers: &[Tier]) {
 
 #[test]
 fn inlined_functions_are_frames_of_their_own() {
-    judge_inlining(&FEW, 2.0);
+    judge_inlining(&FEW, Tier::Default, 5.0);
+}
+
+#[test]
+fn functions_inlined_by_maglev_are_frames_of_their_own() {
+    judge_inlining(&MAGLEV, Tier::MaglevInlining, 1.0);
 }
 
 #[test]
 fn executing_lines_are_those_of_calls_and_loops() {
-    judge_lines(&FEW, &["lines.js"], &[Tier::NotInlined, Tier::Sparkplug]);
+    judge_lines(&FEW, &["lines.js"], &[Tier::Default, Tier::NotInlined, Tier::Sparkplug, Tier::Maglev]);
 }
 
 #[cfg(feature = "sweeps")]
 #[test]
 fn inlined_functions_are_frames_on_every_version() {
-    judge_inlining(&VERSIONS, 5.0);
+    judge_inlining(&VERSIONS, Tier::Default, 5.0);
 }
 
 #[cfg(feature = "sweeps")]
 #[test]
 fn executing_lines_are_right_on_every_version() {
-    let tiers = [Tier::NotInlined, Tier::Unoptimized, Tier::Sparkplug];
-    judge_lines(&VERSIONS, &["lines.js", "methods.js"], &tiers);
+    judge_lines(&VERSIONS, &["lines.js", "methods.js", "inlined.js"], &Tier::ALL);
 }
 
 #[cfg(feature = "sweeps")]
@@ -121,6 +156,6 @@ fn executing_lines_of_full_codegen_are_right() {
 #[cfg(feature = "sweeps")]
 #[test]
 fn functions_inlined_by_crankshaft_are_frames_with_lines() {
-    judge_inlining(&CRANKSHAFT, 5.0);
+    judge_inlining(&CRANKSHAFT, Tier::Default, 5.0);
     judge_lines(&CRANKSHAFT, &["methods.js"], &[Tier::NotInlined]);
 }

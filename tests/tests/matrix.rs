@@ -32,6 +32,8 @@ fn modern_versions_show_exact_chains() {
     tell(&format!("with inlining, for information:\n{}", table(&with_inlining)));
 }
 
+const FORCED: [Tier; 4] = [Tier::Unoptimized, Tier::Sparkplug, Tier::Maglev, Tier::Optimized];
+
 #[test]
 fn each_forced_tier_shows_exact_chains() {
     let _alone = alone();
@@ -43,9 +45,15 @@ fn each_forced_tier_shows_exact_chains() {
         "recursion.js",
         "toplevel.js",
         "classes.js",
-        "async.js",
+        "promises.js",
         "tiny.js",
     ];
-    let tiers = [Tier::Unoptimized, Tier::Sparkplug, Tier::Maglev, Tier::Optimized];
-    judge(measured(cells(&long_term, &workloads, &tiers).unwrap()));
+    judge(measured(cells(&long_term, &workloads, &FORCED).unwrap()));
+}
+
+#[cfg(feature = "sweeps")]
+#[test]
+fn each_forced_tier_shows_exact_chains_of_every_workload_on_every_version() {
+    let _alone = alone();
+    judge(measured(cells(&MODERN, &[], &FORCED).unwrap()));
 }

@@ -48,7 +48,7 @@ fn apart(version: Version, name: &str) -> (f64, f64) {
 #[test]
 fn self_time_agrees_with_the_profiler_of_v8() {
     let _alone = alone();
-    let old = [Version::new(12, 22, 12), Version::new(14, 21, 3)];
+    let old = [Version::new(10, 24, 1), Version::new(12, 22, 12), Version::new(14, 21, 3)];
     let mut wrong = Vec::new();
     for version in old.into_iter().chain(MODERN.into_iter().filter(|v| v.major % 2 == 0)) {
         for name in ["phases.js", "methods.js"] {

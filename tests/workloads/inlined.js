@@ -84,16 +84,16 @@ function few(x, y) { //@ fn few
 function drive(n) { //@ fn drive
   var i, s = n;
   for (i = 0; i < 40; i++) { //@ in drive
-    s = step(s) | 0; //@ in drive
-    s = twice(s) | 0; //@ in drive
-    s = viaCall(s) | 0; //@ in drive
-    s = (s + new Point(s).x) | 0; //@ in drive
-    s = point.norm() | 0; //@ in drive
-    s = (s + point.length) | 0; //@ in drive
-    s = closure(s) | 0; //@ in drive
-    s = list.reduce(added, s); //@ in drive
-    s = guarded(s) | 0; //@ in drive
-    s = few(s); //@ in drive
+    s = step(s) | 0; //@ in drive>step
+    s = twice(s) | 0; //@ in drive>twice
+    s = viaCall(s) | 0; //@ in drive>viaCall
+    s = (s + new Point(s).x) | 0; //@ in drive>Point
+    s = point.norm() | 0; //@ in drive>Point.norm
+    s = (s + point.length) | 0; //@ in drive>getter
+    s = closure(s) | 0; //@ in drive>closure
+    s = list.reduce(added, s); //@ in drive>added
+    s = guarded(s) | 0; //@ in drive>guarded
+    s = few(s); //@ in drive>few
   }
   return s;
 }

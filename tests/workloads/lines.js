@@ -47,11 +47,11 @@ function three(x) { //@ fn three leaf
 }
 
 function spread(x) { //@ fn spread
-  var y = one(x), //@ in spread
-    z = two(y); //@ in spread
+  var y = one(x), //@ in spread>one
+    z = two(y); //@ in spread>two
   return [
     y,
-    three( //@ in spread
+    three( //@ in spread>three
       z
     ),
     z
@@ -61,14 +61,14 @@ function spread(x) { //@ fn spread
 function branches(x) { //@ fn branches
   switch (x & 3) {
     case 0:
-      return one(x); //@ in branches
+      return one(x); //@ in branches>one
     case 1:
       return x > 2
-        ? two(x) //@ in branches
-        : three(x); //@ in branches
+        ? two(x) //@ in branches>two
+        : three(x); //@ in branches>three
     default:
-      x = three(x); //@ in branches
-      return two(x); //@ in branches
+      x = three(x); //@ in branches>three
+      return two(x); //@ in branches>two
   }
 }
 
@@ -92,8 +92,8 @@ while (Date.now() < end) {
   if (++turn < 1000) size = turn & 63;
   else if (turn === 1000) ready();
   sink = (sink + 1) | 0;
-  sink ^= spread(sink); //@ in top
-  sink ^= branches(sink); //@ in top
-  sink ^= branches(sink + 1); //@ in top
-  sink ^= loops(sink); //@ in top
+  sink ^= spread(sink); //@ in top>spread
+  sink ^= branches(sink); //@ in top>branches
+  sink ^= branches(sink + 1); //@ in top>branches
+  sink ^= loops(sink); //@ in top>loops
 }

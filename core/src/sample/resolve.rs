@@ -104,9 +104,9 @@ impl Sampler<'_> {
         remark(self.recorder.cut(), "stacks were cut because the call tree is full");
         if self.image.layout.is_guess() {
             let version = self.image.layout.version;
-            receipt
-                .remarks
-                .push(format!("V8 {version} is newer than any measured: read by its symbols alone"));
+            receipt.remarks.push(format!(
+                "V8 {version} was not measured: read by its symbols and what holds for older ones"
+            ));
         }
     }
 }

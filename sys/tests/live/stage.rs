@@ -184,7 +184,10 @@ impl Tracer {
     }
 
     fn play(command: &mut Command) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        // As a shell starts a job: in the group of a test that was started by nothing that could continue it, a
+        // SIGTSTP would do nothing.
+        let child = command.process_group(0).spawn().unwrap();
         Tracer { child: Some(child) }
     }
 

@@ -155,7 +155,7 @@ fn carry_out(asked: &Asked) -> Result<bool, String> {
                 ),
             },
         };
-        println!("{:9} {:12} {:15} {}", cell.version.to_string(), cell.tier, cell.workload, text.trim_end());
+        println!("{:9} {:15} {:15} {}", cell.version.to_string(), cell.tier, cell.workload, text.trim_end());
     });
     if asked.options.lines {
         return Ok(measured.iter().all(|(_, result)| result.is_ok()));

