@@ -1,0 +1,46 @@
+//! What is said on stderr, and when: one line, a progress line on a terminal, a report; nothing if it is quiet.
+
+mod common;
+
+use common::{NODE_FLAME, Scratch, Target, node_flame};
+use std::process::Command;
+
+#[test]
+fn the_first_line_says_what_is_done_and_the_last_ones_what_came_of_it() {
+    let _turn = common::turn();
+    let mut target = Target::node();
+    let ended = node_flame(&format!("{} folded 0.5", target.pid()));
+    ended.assert(0, &["Samples: ", "Pause per sample: ", "Frames: "]);
+    let first = ended.stderr.lines().next().unwrap_or_default();
+    assert_eq!(first, format!("Sampling {} for 0.5s, outputting folded.", target.pid()));
+    // No terminal, no progress.
+    assert!(!ended.stderr.contains('\r'), "{}", ended.stderr);
+    target.assert_unharmed();
+}
+
+#[test]
+fn quiet_means_nothing_but_errors() {
+    let _turn = common::turn();
+    let mut target = Target::node();
+    let ended = node_flame(&format!("{} text 0.3 --quiet", target.pid()));
+    ended.assert(0, &[]);
+    assert_eq!(ended.stderr, "");
+    assert!(ended.stdout.starts_with("Total samples: "), "{}", ended.stdout);
+    node_flame("4194304 text 0.3 -q").assert(1, &["4194304"]);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_terminal_is_told_how_far_it_is() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("progress");
+    let (mut target, output) = (Target::node(), scratch.path("out"));
+    let line = format!("{NODE_FLAME} {} folded 1.5 -o {}", target.pid(), output.display());
+    // `script` gives it a terminal.
+    let shown = Command::new("script").args(["-qec", &line, "/dev/null"]).output().expect("script runs");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let states = shown.split(['\r', '\n']).filter(|state| state.contains("samples")).count();
+    assert!(states >= 2, "{shown:?}");
+    assert!(shown.contains("Samples: "), "{shown:?}");
+    target.assert_unharmed();
+}
