@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::process::ExitStatusExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -23,6 +23,9 @@ const SECOND: Duration = Duration::from_secs(1);
 fn program(name: &str, version: Version, argument: &str) -> Command {
     let mut command = Command::new(node(version));
     command.args(["--inspect-port=0"]).arg(workspace().join("tests/programs").join(name)).arg(argument);
+    // As a shell starts a job: a SIGTSTP does nothing in a group that was started by nothing that could
+    // continue it.
+    command.process_group(0);
     command
 }
 
@@ -56,7 +59,10 @@ fn handlers_children_and_the_inspector_work_as_ever() {
     // As a shell's Ctrl-Z and `fg`.
     for round in 0..rounds(4) {
         target.send(if round % 2 == 0 { "STOP" } else { "TSTP" });
-        let stands = || target.held_threads().iter().all(|line| line.contains(", t") || line.contains(", T"));
+        let stands = || {
+            let held = target.held_threads();
+            !held.is_empty() && held.iter().all(|line| line.contains(", t") || line.contains(", T"))
+        };
         while !stands() {
             thread::sleep(Duration::from_millis(2));
         }
