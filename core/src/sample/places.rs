@@ -226,3 +226,33 @@ impl Places {
         self.unread
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::{FakeHeap, layout};
+
+    #[test]
+    fn bytecode_whose_positions_v8_has_not_collected_is_told_from_what_cannot_be_read() {
+        let mut fake = FakeHeap::new(layout());
+        // `undefined`, whose first field is the number that it is converted to: not one. Since V8 12 a Smi.
+        let oddball = fake.object(131, &[f64::NAN.to_bits(), 0, 0, 0]);
+        let types = fake.layout.types.bytecode_array.expect("V8 11.3 has bytecode");
+        let at = usize::from(fake.layout.positions.bytecode_table) / 8 - 1;
+        let mut with_table = |table: u64| {
+            let mut words = [0; 8];
+            words[at] = table;
+            fake.object(types, &words)
+        };
+        let [undefined, zero, unreadable] = [oddball, 0, 0xdead_0001].map(&mut with_table);
+        let mut places = Places::new(Arch::X86_64);
+        let heap = fake.heap();
+        assert_eq!(places.in_bytecode(&heap, FunctionId(1), undefined, 4), Position::UNCOLLECTED);
+        assert_eq!(places.in_bytecode(&heap, FunctionId(2), zero, 4), Position::UNCOLLECTED);
+        assert_eq!(places.unread(), 0);
+        assert_eq!(places.in_bytecode(&heap, FunctionId(3), unreadable, 4), Position::NONE);
+        assert_eq!(places.unread(), 1);
+        // Both are shown at the function's first line.
+        assert_eq!([Position::UNCOLLECTED.offset(), Position::NONE.offset()], [None, None]);
+    }
+}
