@@ -1,9 +1,10 @@
 //! Code objects met so far, found again by a pc without a scan.
 //!
 //! Code moves and dies, but only in a full garbage collection. So an entry is used at once, and its
-//! object is compared with the target after the thread runs again ([`Codes::verify`]).
+//! object is compared with the target after the thread runs again ([`verify`](super::verify)).
 
 use super::raw::FunctionId;
+use super::verify::Spans;
 use crate::arch::Edge;
 use crate::limits::{CODE_EDGES, CODE_MAPS, CODES, WITNESSES};
 use crate::memory::{Memory, Span};
@@ -14,7 +15,6 @@ use crate::v8::heap::{Decode, untag, word};
 use crate::v8::layout::{CodeKind, Placement, STREAM_CODE};
 use alloc::vec;
 use alloc::vec::Vec;
-use smallvec::SmallVec;
 
 /// A code object's number: one that was compiled anew, or moved, has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +97,9 @@ const HOLDER_BYTES: usize = 16;
 /// Bytes that are read to compare a code object with what it was.
 const WITNESS_BYTES: usize = HOLDER_BYTES + MAX_HEADER;
 
+/// Bytes of a buffer into which the words of a batch are read.
+pub(super) const WITNESS_ROOM: usize = BATCH * WITNESS_BYTES;
+
 /// Bytes before a pc in which an unknown map is looked for once others are known.
 const FIRST_LOOK: u64 = 16 << 10;
 
@@ -171,40 +174,51 @@ impl Codes {
         self.edges[hash(&(id.0, offset)) as usize % CODE_EDGES] = Some((id, offset, edge));
     }
 
-    /// Compares the code objects that this stop used with the target, whose thread may run again. Calls
-    /// `broken` for each that can no longer be vouched for.
-    pub fn verify<M: Memory>(&mut self, heap: &Heap<'_, M>, mut broken: impl FnMut(&KnownCode)) {
+    /// Appends what is to be read to compare one batch of the code objects that this stop used with the
+    /// target, into [`WITNESS_ROOM`] bytes of a buffer from `room` on. None in a batch behind the last.
+    pub(super) fn witness_spans<M>(&self, heap: &Heap<'_, M>, batch: usize, room: usize, spans: &mut Spans) {
+        let header = usize::from(heap.layout.code.header).min(MAX_HEADER);
+        for (number, start) in self.witnesses.chunks(BATCH).nth(batch).unwrap_or_default().iter().enumerate()
+        {
+            let known = self.position(*start).and_then(|at| self.known.get(at));
+            let (holder, address) = known.map_or((0, 0), |known| (known.holder, known.code.address));
+            let at = room + number * WITNESS_BYTES;
+            spans.push(Span::new(holder, at, HOLDER_BYTES));
+            spans.push(Span::new(address, at + HOLDER_BYTES, header));
+        }
+    }
+
+    /// Compares what was read of a batch, and calls `broken` for each that can no longer be vouched for.
+    pub(super) fn confirm_batch<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        batch: usize,
+        (spans, room): (&[Span], &[u8]),
+        mut broken: impl FnMut(&KnownCode),
+    ) {
         let witnesses = core::mem::take(&mut self.witnesses);
         let header = usize::from(heap.layout.code.header).min(MAX_HEADER);
-        let mut buffer = [0; BATCH * WITNESS_BYTES];
-        for batch in witnesses.chunks(BATCH) {
-            let mut spans: SmallVec<[Span; 2 * BATCH]> = SmallVec::new();
-            for (number, start) in batch.iter().enumerate() {
-                let known = self.entry(*start);
-                let (holder, address) = known.map_or((0, 0), |known| (known.holder, known.code.address));
-                spans.push(Span::new(holder, number * WITNESS_BYTES, HOLDER_BYTES));
-                spans.push(Span::new(address, number * WITNESS_BYTES + HOLDER_BYTES, header));
-            }
-            heap.memory.read_batch(&mut spans, &mut buffer);
-            for ((start, spans), bytes) in
-                batch.iter().zip(spans.chunks_exact(2)).zip(buffer.chunks_exact(WITNESS_BYTES))
-            {
-                let Ok(at) = self.known.binary_search_by_key(start, |known| known.code.start) else {
-                    continue;
-                };
-                let (known, done) = (self.known[at], spans.iter().all(|span| span.done));
-                let (holder, code) = bytes.split_at(HOLDER_BYTES);
-                if !done || !self.is_unchanged(heap, &known, holder, &code[..header]) {
-                    broken(&known);
-                    self.known.remove(at);
-                }
+        let of_batch = witnesses.chunks(BATCH).nth(batch).unwrap_or_default();
+        for ((start, spans), bytes) in
+            of_batch.iter().zip(spans.chunks_exact(2)).zip(room.chunks_exact(WITNESS_BYTES))
+        {
+            let Some(at) = self.position(*start) else { continue };
+            let (known, done) = (self.known[at], spans.iter().all(|span| span.done));
+            let (holder, code) = bytes.split_at(HOLDER_BYTES);
+            if !done || !self.is_unchanged(heap, &known, holder, &code[..header]) {
+                broken(&known);
+                self.known.remove(at);
             }
         }
         self.witnesses = witnesses;
     }
 
+    fn position(&self, start: u64) -> Option<usize> {
+        self.known.binary_search_by_key(&start, |known| known.code.start).ok()
+    }
+
     fn entry(&mut self, start: u64) -> Option<&mut KnownCode> {
-        let at = self.known.binary_search_by_key(&start, |known| known.code.start).ok()?;
+        let at = self.position(start)?;
         self.known.get_mut(at)
     }
 

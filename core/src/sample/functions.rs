@@ -3,10 +3,11 @@
 //! Objects move, so what is known of an address is a guess until the target confirms it. A function
 //! object may be a closure that lives for a moment: its words are read while the thread is stopped
 //! until it has stood still for some stops. After that, and for the rest, the words are read and
-//! compared once the thread runs again ([`Functions::verify`]): what was there before the stop and is
+//! compared once the thread runs again ([`verify`](super::verify)): what was there before the stop and is
 //! there after it, was there in between.
 
 use super::raw::{FunctionId, Position, ScriptId};
+use super::verify::Spans;
 use crate::limits::{FUNCTION_CACHE, FUNCTIONS, NAME_BYTES, SCRIPT_CACHE, SCRIPTS, WITNESSES};
 use crate::memory::{Memory, Span};
 use crate::profile::pool::hash;
@@ -134,6 +135,9 @@ const STEADY: u8 = 4;
 
 /// Objects whose words are read at once.
 const BATCH: usize = 64;
+
+/// Bytes of a buffer into which the words of a batch are read.
+pub(super) const WITNESS_ROOM: usize = BATCH * SharedInfo::MAX_SIZE;
 
 /// Bytes of a JSFunction up to its SharedFunctionInfo, in every version.
 const FUNCTION_BYTES: usize = 48;
@@ -372,7 +376,7 @@ impl Functions {
         Ok(id)
     }
 
-    /// Has [`verify`](Self::verify) compare the function of a frame that this stop recalled, if it is one
+    /// Has [`verify`](super::verify::verify) compare the function of a frame that this stop recalled, if it is one
     /// that is known and stays where it is.
     pub fn vouch(&mut self, function: u64) {
         let known = self.by_function[slot_of(function)].as_mut();
@@ -398,31 +402,37 @@ impl Functions {
         }
     }
 
-    /// Compares what this stop believed with the target, whose thread may run again. Calls `broken` for
-    /// each function that can no longer be vouched for.
-    pub fn verify<M: Memory>(&mut self, heap: &Heap<'_, M>, mut broken: impl FnMut(FunctionId)) {
-        let mut buffer = [0; BATCH * SharedInfo::MAX_SIZE];
+    /// Appends what is to be read to compare one batch of the guesses of this stop with the target, into
+    /// [`WITNESS_ROOM`] bytes of a buffer. None in a batch behind the last.
+    pub(super) fn witness_spans<M: Memory>(&self, heap: &Heap<'_, M>, batch: usize, spans: &mut Spans) {
+        for (at, witness) in self.witnesses.chunks(BATCH).nth(batch).unwrap_or_default().iter().enumerate() {
+            let (address, len) = match witness {
+                Witness::Function(slot) => {
+                    (self.by_function[*slot as usize].map(|known| known.function), self.function_bytes(heap))
+                }
+                Witness::Shared(slot) => (
+                    self.by_shared[*slot as usize].map(|known| known.shared),
+                    usize::from(heap.layout.shared.size).min(SharedInfo::MAX_SIZE),
+                ),
+            };
+            spans.push(Span::new(address.unwrap_or(0) & !3, at * SharedInfo::MAX_SIZE, len));
+        }
+    }
+
+    /// Compares what was read of a batch, and calls `broken` for each function that can no longer be vouched
+    /// for.
+    pub(super) fn confirm_batch<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        batch: usize,
+        (spans, buffer): (&[Span], &[u8]),
+        broken: &mut impl FnMut(FunctionId),
+    ) {
         let witnesses = core::mem::take(&mut self.witnesses);
-        for batch in witnesses.chunks(BATCH) {
-            let mut spans: SmallVec<[Span; BATCH]> = SmallVec::new();
-            for (at, witness) in batch.iter().enumerate() {
-                let (address, len) = match witness {
-                    Witness::Function(slot) => (
-                        self.by_function[*slot as usize].map(|known| known.function),
-                        self.function_bytes(heap),
-                    ),
-                    Witness::Shared(slot) => (
-                        self.by_shared[*slot as usize].map(|known| known.shared),
-                        usize::from(heap.layout.shared.size).min(SharedInfo::MAX_SIZE),
-                    ),
-                };
-                spans.push(Span::new(address.unwrap_or(0) & !3, at * SharedInfo::MAX_SIZE, len));
-            }
-            heap.memory.read_batch(&mut spans, &mut buffer);
-            for (witness, span) in batch.iter().zip(&spans) {
-                let bytes = span.done.then(|| &buffer[span.at as usize..][..span.len as usize]);
-                self.confirm(heap, *witness, bytes, &mut broken);
-            }
+        let of_batch = witnesses.chunks(BATCH).nth(batch).unwrap_or_default();
+        for (witness, span) in of_batch.iter().zip(spans) {
+            let bytes = buffer.get(span.at as usize..).and_then(|bytes| bytes.get(..span.len as usize));
+            self.confirm(heap, *witness, bytes.filter(|_| span.done), broken);
         }
         self.witnesses = witnesses;
     }

@@ -27,5 +27,6 @@ pub mod sites;
 pub mod sources;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 pub mod walk;
 pub mod wasm;

@@ -13,6 +13,7 @@ use super::raw::{FunctionId, RawFrame};
 use super::recall::{Mark, Recall};
 use super::roles::ThreadRole;
 use super::sources;
+use super::verify::verify;
 use super::walk::{Walk, Walked};
 use super::wasm::WasmTable;
 use crate::arch::{Arch, Registers};
@@ -509,8 +510,7 @@ impl<'a> Sampler<'a> {
         if let Some(mark) = recalled {
             self.recall.functions(index, mark).for_each(|function| self.functions.vouch(function));
         }
-        self.functions.verify(&heap, &mut unread);
-        self.codes.verify(&heap, |code| code.owner.into_iter().for_each(&mut unread));
+        verify(&heap, &mut self.functions, &mut self.codes, &mut unread);
         self.wasm.read_names(&heap, &mut self.functions.strings);
         self.losses.stale += stale;
         let state = self.threads.get_mut(index)?;

@@ -11,8 +11,9 @@ use crate::{Errno, clock};
 /// them stands long while others are still being asked.
 const ASK_AT_ONCE: u32 = 8;
 
-/// A thread that has not been of interest so far, as V8's and libuv's helpers are, is looked at this often
-/// only, in ticks: with ten of them, looking costs more than a sample does.
+/// A thread that has not been of interest so far, as V8's and libuv's helpers are, is looked at only so many
+/// times a second, and in one of so many ticks: with ten of them, looking costs more than a sample does.
+const LOOKS_A_SECOND: usize = 12;
 const LOOKS_APART: usize = 8;
 
 /// So many times a thread is looked at in each tick first: a new worker soon runs JavaScript.
@@ -47,7 +48,8 @@ impl Hand<'_> {
 
     /// Whether this tick has anything to do with a thread.
     fn is_looked_at(&mut self, slot: usize) -> bool {
-        let turn = self.session.ticks.wrapping_add(slot).is_multiple_of(LOOKS_APART);
+        let apart = LOOKS_APART.max(self.session.options.rate_hz as usize / LOOKS_A_SECOND);
+        let turn = self.session.ticks.wrapping_add(slot).is_multiple_of(apart);
         let thread = &mut self.session.table.threads[slot];
         thread.looks = thread.looks.saturating_add(1);
         thread.counted || thread.state == State::Asked || thread.looks <= FIRST_LOOKS || turn
