@@ -215,7 +215,9 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], at_once: usize, each: impl Fn(
 pub fn look_again(measured: &mut [Measured], options: Options, bar: f64) {
     let closer = Options { seconds: options.seconds * 3.0, least: options.least * 6, ..options };
     for (cell, result) in measured {
-        if !result.as_ref().is_ok_and(|o| o.tally.percent() >= bar && o.tally.samples >= options.least) {
+        if !result.as_ref().is_ok_and(|o| {
+            o.tally.percent() >= bar && o.tally.samples >= options.least && !o.tally.misses_a_root()
+        }) {
             *result = measure(cell, closer);
         }
     }
@@ -284,13 +286,14 @@ pub fn failures(measured: &[Measured], bar: f64, least_samples: u64) -> String {
             }
             Ok(outcome) => {
                 let tally = &outcome.tally;
-                if tally.percent() < bar || tally.samples < least_samples {
+                if tally.percent() < bar || tally.samples < least_samples || tally.misses_a_root() {
                     let _ = writeln!(
                         text,
-                        "{head}: {:.2} % of {} samples are exact ({} others)\n{}{}",
+                        "{head}: {:.2} % of {} samples are exact ({} others; none from {:?})\n{}{}",
                         tally.percent(),
                         tally.samples,
                         tally.others,
+                        tally.roots_missed,
                         tally.worst(8),
                         if tally.samples < least_samples { &outcome.report } else { "" }
                     );

@@ -1,6 +1,6 @@
 //! Are the sampled stacks the ones that a workload states?
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::{
     stacks::{Frame, Stack},
@@ -29,6 +29,8 @@ pub struct Tally {
     pub wrong: BTreeMap<String, u64>,
     /// The stated stacks that were met.
     pub met: HashSet<Vec<String>>,
+    /// The roots of stated chains from which no sample was met, such as a worker or a callback.
+    pub roots_missed: BTreeSet<String>,
 }
 
 impl Tally {
@@ -64,12 +66,20 @@ impl Tally {
                 *this.wrong.entry(shorten(workload, stack)).or_default() += stack.count;
             }
         }
+        let roots =
+            workload.chains.iter().filter_map(|chain| chain.first()).map(|&root| workload.label(root));
+        this.roots_missed = roots.filter(|root| !this.met.iter().any(|met| met[0] == *root)).collect();
         this
     }
 
     /// The share of exact samples, in percent; 0 without samples. Includes at most [`PASSING`] of passing ones.
     pub fn percent(&self) -> f64 {
         percent(self.exact + self.passing.min(self.samples * PASSING / 100), self.samples)
+    }
+
+    /// Of so many samples that chance is no reason, none came from some root.
+    pub fn misses_a_root(&self) -> bool {
+        self.samples >= 150 && !self.roots_missed.is_empty()
     }
 
     /// The most frequent wrong stacks, one a line with its count.
@@ -250,6 +260,18 @@ mod tests {
         let passing: &[&str] = &["top", "outer", "Load:[builtin]"];
         let percent = |n| Tally::of_stacks(&w, &folded(&w, &[(right, 100 - n), (passing, n)])).percent();
         assert_eq!((percent(0), percent(2), percent(10)), (100.0, 100.0, 92.0));
+    }
+
+    #[test]
+    fn a_root_without_samples_is_missed() {
+        let w = Workload::load("promises.js", Version::new(22, 23, 3)).unwrap();
+        let met = ["main > step", "fulfilled", "rejected", "viaArrow", "step"];
+        let chains: Vec<Vec<&str>> = met.iter().map(|c| c.split(" > ").chain(["burn"]).collect()).collect();
+        let missed = |n| {
+            let some: Vec<(&[&str], u64)> = chains[..n].iter().map(|chain| (&chain[..], 1)).collect();
+            Tally::of_stacks(&w, &folded(&w, &some)).roots_missed.len()
+        };
+        assert_eq!((missed(5), missed(4), missed(1)), (0, 1, 4));
     }
 
     #[test]
