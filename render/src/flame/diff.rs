@@ -7,6 +7,7 @@ use super::encode::{Data, Encoder, Function, Interner, KINDS, PLAIN, PageFrame, 
 use super::{list, template};
 use crate::json;
 use flame_core::profile::{CallTree, FrameId, Kind, NodeId};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
@@ -143,10 +144,10 @@ impl Both {
     fn add<'a>(&mut self, side: usize, frames: impl Iterator<Item = &'a str>, count: u64) {
         let mut node = NodeId::ROOT;
         for label in frames.filter(|label| !label.is_empty()) {
-            let function = self.function(label);
-            match self.tree.child(node, FrameId(function)) {
-                Ok(child) => node = child,
-                Err(_) => {
+            let function = self.function(&as_ours(label));
+            match function.and_then(|function| self.tree.child(node, FrameId(function)).ok()) {
+                Some(child) => node = child,
+                None => {
                     self.cut += 1;
                     break;
                 }
@@ -159,9 +160,13 @@ impl Both {
         }
     }
 
-    fn function(&mut self, label: &str) -> u32 {
+    /// The number of a label's function. Where the tree is full no new one has a node, and so none is kept.
+    fn function(&mut self, label: &str) -> Option<u32> {
         if let Some(number) = self.labels.get(label) {
-            return *number;
+            return Some(*number);
+        }
+        if self.tree.len() >= NODES {
+            return None;
         }
         let parts = Parts::of(label);
         let number = self.functions.len() as u32;
@@ -169,7 +174,7 @@ impl Both {
         self.functions.push(Function { name, file, number: parts.line.into() });
         self.kinds.push(parts.kind);
         self.labels.insert(label.to_string(), number);
-        number
+        Some(number)
     }
 
     fn write(mut self, names: [&str; 2], totals: [u64; 2], out: &mut dyn Write) -> io::Result<()> {
@@ -259,6 +264,33 @@ fn unprotected(line: &str) -> String {
     line.replace(":;", "::")
 }
 
+/// A label as this tool writes it, so that the same function in two files is one: without the marks that
+/// tell kinds, and with V8's names for perf, `LazyCompile:*NAME SCRIPT:LINE` or `JS:~NAME SCRIPT:LINE:COLUMN`,
+/// turned into `NAME:SCRIPT:LINE`.
+fn as_ours(label: &str) -> Cow<'_, str> {
+    let marks = ["_[j]", "_[i]", "_[k]", "_[w]"];
+    let bare = marks.iter().find_map(|mark| label.strip_suffix(mark)).unwrap_or(label);
+    from_perf(bare).map_or(Cow::Borrowed(bare), Cow::Owned)
+}
+
+fn from_perf(label: &str) -> Option<String> {
+    let prefixes = ["JS:", "LazyCompile:", "Function:", "Script:", "Eval:"];
+    let rest = prefixes.iter().find_map(|prefix| label.strip_prefix(prefix))?;
+    let rest = rest.trim_start_matches(['*', '~', '^', '+']);
+    // Names may hold blanks, and so may paths.
+    let mut blanks = rest.match_indices(' ').map(|(at, _)| at);
+    let at = blanks.find(|at| is_script(&rest[at + 1..])).or_else(|| rest.rfind(' '))?;
+    let name = Some(&rest[..at]).filter(|name| !name.is_empty()).unwrap_or("(anonymous)");
+    let numbered = |text| str::rsplit_once(text, ':').filter(|(_, number)| number.parse::<u32>().is_ok());
+    let (script, line) = numbered(&rest[at + 1..])?;
+    let (script, line) = numbered(script).unwrap_or((script, line));
+    Some(format!("{name}:{script}:{line}"))
+}
+
+fn is_script(text: &str) -> bool {
+    ["/", "[", "node:", "file:", "http:", "https:", "evalmachine"].iter().any(|start| text.starts_with(start))
+}
+
 /// A label in parts, as far as it is one of ours.
 struct Parts<'a> {
     kind: u8,
@@ -268,11 +300,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn of(label: &'a str) -> Self {
-        let bare = ["_[j]", "_[i]", "_[k]", "_[w]"]
-            .iter()
-            .find_map(|mark| label.strip_suffix(mark))
-            .unwrap_or(label);
+    fn of(bare: &'a str) -> Self {
         let whole = |kind| Parts { kind, name: bare, file: "", line: 0 };
         for (end, kind) in
             [(":[native]", Kind::Native), (":[builtin]", Kind::Builtin), (":[wasm]", Kind::Wasm)]
@@ -292,14 +320,9 @@ impl<'a> Parts<'a> {
     fn of_javascript(label: &'a str) -> Option<Self> {
         let (rest, line) = label.rsplit_once(':')?;
         let line = line.parse().ok()?;
-        let script = |text: &str| {
-            ["/", "[", "node:", "file:", "http:", "https:", "evalmachine"]
-                .iter()
-                .any(|start| text.starts_with(start))
-        };
         let mut colons = rest.match_indices(':').map(|(at, _)| at);
-        let at = colons.find(|at| script(&rest[at + 1..])).or_else(|| rest.find(':'))?;
-        let name = if &rest[..at] == "(anonymous)" { "" } else { &rest[..at] };
+        let at = colons.find(|at| is_script(&rest[at + 1..])).or_else(|| rest.find(':'))?;
+        let name = if ["(anonymous)", "<anonymous>"].contains(&&rest[..at]) { "" } else { &rest[..at] };
         Some(Parts { kind: kind_number(Kind::JavaScript), name, file: &rest[at + 1..], line })
     }
 }
@@ -365,10 +388,28 @@ mod tests {
             (KINDS[kind as usize], name, file, line)
         };
         assert_eq!(parts("a:b:/x/y:z.js:12"), ("javascript", "a:b", "/x/y:z.js", 12));
-        assert_eq!(parts("(anonymous):node:fs:3_[j]"), ("javascript", "", "node:fs", 3));
+        assert_eq!(parts("(anonymous):node:fs:3"), ("javascript", "", "node:fs", 3));
         assert_eq!(parts("uv_run:[native]"), ("native", "uv_run", "", 0));
         assert_eq!(parts("[0x12 in /bin/node]:[native]"), ("plain", "[0x12 in /bin/node]:[native]", "", 0));
         assert_eq!(parts("plain"), ("plain", "plain", "", 0));
+    }
+
+    #[test]
+    fn labels_of_perf_and_marked_ones_are_the_functions_of_plain_ones() {
+        for (label, ours) in [
+            ("JS:*handle /srv/my app.js:12:7", "handle:/srv/my app.js:12"),
+            ("LazyCompile:~get size node:buffer:40", "get size:node:buffer:40"),
+            ("Function:^ file:///a.mjs:1:1", "(anonymous):file:///a.mjs:1"),
+            ("Script:~ app.js:1:1", "(anonymous):app.js:1"),
+            ("main:/a.js:1_[j]", "main:/a.js:1"),
+            ("do_syscall_64_[k]", "do_syscall_64"),
+            ("JS:nothing like it", "JS:nothing like it"),
+            ("operator new(unsigned long)", "operator new(unsigned long)"),
+        ] {
+            assert_eq!(as_ours(label), ours);
+        }
+        let both = compared("JS:*f /a.js:1:2 3\nJS:~f /a.js:1:2 1\n", "f:/a.js:1_[j] 5\n");
+        assert_eq!(paths(&both), [("f:/a.js:1".to_string(), 4, 5)]);
     }
 
     #[test]
