@@ -1,7 +1,10 @@
 // The page around the graph: head, keys, themes, readers, paper, files, and that a name stays text.
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fixture, near, useBrowser } from "./browser.js";
 
@@ -190,8 +193,32 @@ test("screen readers get the table, names for all controls, and what is selected
       .map((control) => control.outerHTML));
   assert.deepEqual(nameless, []);
   await page.does((tab) => tab.locator("#table").focus());
+  const active = () => page.page.evaluate(() => {
+    const row = document.getElementById(document.getElementById("table").getAttribute("aria-activedescendant"));
+    return row && [row.getAttribute("aria-selected"), row.textContent.slice(0, 11)];
+  });
+  assert.equal(await active(), null);
   await page.press("ArrowDown");
-  assert.match(await page.text("#live"), /^Shop\.render:/);
+  assert.equal(await page.text("#live"), "Shop.render:/srv/shop/lib/render.js:12, total 40.4 %, 400 samples, self 18.2 %, 180 samples");
+  assert.deepEqual(await active(), ["true", "Shop.render"]);
+  await page.press("ArrowDown");
+  assert.match(await page.text("#live"), /^(Pool\.query|sharpen):.*, self 12\.1 %, 120 samples$/);
+  assert.notEqual((await active())[1], "Shop.render");
+  await page.view("flame");
+  await page.clickAt(0.2, 6);
+  assert.match(await page.text("#live"), /, 40\.4 %, 4\.04 s, 400 samples, self 18\.2 %$/);
+  await page.close();
+});
+
+test("the row that the keys are on is named to screen readers though it was not in sight before", async () => {
+  const page = await open("wide20k.html", { hash: "#view=table" });
+  await page.does((tab) => tab.locator("#table").focus());
+  await page.press("End");
+  const named = await page.page.evaluate(() => {
+    const row = document.getElementById(document.getElementById("table").getAttribute("aria-activedescendant"));
+    return row.classList.contains("selected") && row.getAttribute("aria-rowindex") === document.getElementById("table").getAttribute("aria-rowcount");
+  });
+  assert.ok(named);
   await page.close();
 });
 
@@ -208,53 +235,149 @@ test("all of the page is reached by the keyboard alone", async () => {
   await page.close();
 });
 
-test("it prints, on white", async () => {
+// What a PDF has on it: its text, its pages, and the picture of the first one as red, green and blue.
+async function paper(page) {
+  const file = join(mkdtempSync(join(tmpdir(), "paper-")), "page.pdf");
+  writeFileSync(file, await page.page.pdf({ preferCSSPageSize: true }));
+  const text = execFileSync("pdftotext", ["-layout", file, "-"], { encoding: "utf8" });
+  const [head, pixels] = ppm(execFileSync("pdftoppm", ["-r", "72", "-l", "1", file], { maxBuffer: 1 << 28 }));
+  const share = (red, green, blue) => {
+    let count = 0;
+    for (let at = 0; at < pixels.length; at += 3) {
+      const far = Math.abs(pixels[at] - red) + Math.abs(pixels[at + 1] - green) + Math.abs(pixels[at + 2] - blue);
+      if (far <= 12) count++;
+    }
+    return (count * 3) / pixels.length;
+  };
+  return { text: text.replace(/\u202f/g, " "), pages: text.split("\f").length - 1, share, size: head };
+}
+
+function ppm(bytes) {
+  const head = /^P6\s+(\d+)\s+(\d+)\s+255\s/.exec(bytes.subarray(0, 40).toString("latin1"));
+  return [[Number(head[1]), Number(head[2])], bytes.subarray(head[0].length)];
+}
+
+test("it prints on white: head, legend and the drawing, without the controls", async () => {
   const page = await open("server.html", { scheme: "dark" });
-  const pdf = await page.page.pdf({ landscape: true });
-  assert.equal(pdf.subarray(0, 5).toString(), "%PDF-");
-  await page.page.emulateMedia({ media: "print", colorScheme: "dark" });
-  await page.does((tab) => tab.evaluate(() => dispatchEvent(new Event("beforeprint"))));
-  assert.equal(await page.visible("#bar"), false);
-  assert.equal(await page.visible("#graph"), true);
-  near(await page.pixel(0.2, 6), [88, 190, 123], "light colours on paper");
-  await page.shot("print");
-  await page.page.emulateMedia({ media: "screen", colorScheme: "dark" });
-  await page.does((tab) => tab.evaluate(() => dispatchEvent(new Event("afterprint"))));
+  const dark = await page.color("var(--ground)");
+  const { text, pages, share, size } = await paper(page);
+  assert.ok(size[0] > size[1], "landscape");
+  assert.equal(pages, 1);
+  assert.match(text, /node \/srv\/shop\/server\.js\s+pid 4242/);
+  assert.match(text, /10\.00 s at 99 Hz\s+samples 990/);
+  assert.match(text, /GC 8\.1 %/);
+  assert.doesNotMatch(text, /Save SVG|Bottom-up|Search|Icicle|JavaScript only/);
+  assert.match(text, /Shop\.render render\.js:12\s+Pool\.query pool\.js:120\s+Compiler::Co…\s+handle layer\.js:86/, "the drawing's rows");
+  assert.ok(share(255, 255, 255) > 0.4, `white: ${share(255, 255, 255)}`);
+  assert.ok(share(...dark) < 0.01, "nothing of the dark ground");
+  // Shop.render's box alone is 40 % of a row of the graph.
+  assert.ok(share(88, 190, 123) > 0.004, `optimized functions: ${share(88, 190, 123)}`);
   await page.shows(0.2, 6, "optimized");
+  assert.ok((await page.pixel(0.2, 6))[1] < 150, "dark again");
+
+  await page.clickAt(0.6, 6);
+  await page.view("sandwich");
+  const sandwich = (await paper(page)).text;
+  assert.match(sandwich, /node::Start[^]*handle[^]*Pool\.query[^]*self 12\.1 %, total 32\.3 %[^]*Pool\.query[^]*JsonParse/);
   await page.close();
 });
 
-test("Save SVG gives a file that stands alone and shows the same", async () => {
-  const page = await open("server.html");
-  await page.clickAt(0.2, 6);
+test("a table is printed with all its rows, or with the first 500 and how many are left", async () => {
+  const page = await open("server.html", { hash: "#view=table", viewport: { width: 1280, height: 400 } });
+  const inSight = await page.page.locator("#table .row").evaluateAll((rows) =>
+    rows.filter((row) => row.getBoundingClientRect().bottom < innerHeight).length);
+  assert.ok(inSight < 9, "most rows are below the window's edge");
+  const { text } = await paper(page);
+  assert.match(text, /Shop\.render \/srv\/shop\/lib\/render\.js:12\s+JavaScript, optimized\s+18\.2 %\s+1\.82 s\s+180\s+40\.4 %/);
+  const names = [
+    "Shop.render", "sharpen", "Pool.query", "Heap::Scavenge", "__memmove_avx_unaligned_erms", "JsonParse", "Compiler::Compile",
+    "uv_run", "escapeHtml", "(anonymous)", "Runtime_GetProperty", "[regexp]", "node::Start", "node::InternalCallbackScope::Close",
+    "processTicksAndRejections", "handle", "ArrayMap",
+  ];
+  assert.deepEqual(names.filter((name) => !text.includes(`  ${name} `)), []);
+  assert.doesNotMatch(text, /not printed/);
+  await page.close();
+
+  const wide = await open("wide20k.html", { hash: "#view=table" });
+  const functions = Number(await wide.page.getAttribute("#table", "aria-rowcount")) - 1;
+  const before = (await wide.rows()).length;
+  const long = await paper(wide);
+  assert.ok(long.pages > 5, `${long.pages} pages`);
+  assert.equal(new Set(long.text.match(/\bfunction\d+\b/g)).size, 500);
+  assert.match(long.text, new RegExp(`${functions - 500} more functions are not printed`));
+  assert.equal((await wide.rows()).length, before, "only rows in sight are elements again");
+  assert.equal(await wide.visible(".rest"), false);
+  await wide.close();
+});
+
+// The boxes of the file that Save SVG gives, as a browser shows it.
+async function savedSvg(page, shot) {
   const [saved] = await Promise.all([page.page.waitForEvent("download"), page.page.click("#svg")]);
-  assert.equal(saved.suggestedFilename(), "node-srv-shop-server.js-4242.svg");
   const text = readFileSync(await saved.path(), "utf8");
-  assert.match(text, /<title>Shop\.render:\/srv\/shop\/lib\/render\.js:12, JavaScript, optimized, 40\.4 %/);
   assert.doesNotMatch(text, /href|script>/);
   const file = `${await saved.path()}.svg`;
   writeFileSync(file, text);
   const viewer = await page.page.context().newPage();
   await viewer.goto(`file://${file}`);
   const boxes = await viewer.evaluate(() =>
-    [...document.querySelectorAll("g")].map((box) => [
-      box.querySelector("text")?.textContent,
-      Math.round(box.querySelector("rect").getBoundingClientRect().width),
-      getComputedStyle(box.querySelector("rect")).fill,
-    ]));
-  const width = await page.page.locator("#graph .scroller").evaluate((scroller) => scroller.clientWidth);
-  const render = boxes.find(([name]) => name?.startsWith("Shop.render"));
-  assert.deepEqual(render, ["Shop.render", width - 1, "rgb(88, 190, 123)"]);
-  assert.equal(boxes.find(([name]) => name === "escapeHtml")[1], Math.round((60 / 400) * width) - 1);
-  if (process.env.SHOTS) await viewer.screenshot({ path: `${process.env.SHOTS}/saved-svg.png` });
+    [...document.querySelectorAll("g")].map((box) => {
+      const { top, width } = box.querySelector("rect").getBoundingClientRect();
+      const fill = getComputedStyle(box.querySelector("rect")).fill;
+      return { name: box.querySelector("text")?.textContent, title: box.querySelector("title").textContent, top, width, fill };
+    }));
+  const captions = await viewer.evaluate(() => [...document.querySelectorAll("svg > text")].map((text) => [text.textContent, text.getBoundingClientRect().top]));
+  if (process.env.SHOTS && shot) await viewer.screenshot({ path: `${process.env.SHOTS}/${shot}.png` });
   await viewer.close();
+  return { name: saved.suggestedFilename(), text, boxes, captions, box: (name) => boxes.find((box) => box.name?.startsWith(name)) };
+}
+
+test("Save SVG gives a file that stands alone and shows the same", async () => {
+  const page = await open("server.html");
+  await page.clickAt(0.2, 6);
+  const { name, text, box } = await savedSvg(page, "saved-svg");
+  assert.equal(name, "node-srv-shop-server.js-4242.svg");
+  assert.match(text, /<title>Shop\.render:\/srv\/shop\/lib\/render\.js:12, JavaScript, optimized, 40\.4 %/);
+  const width = await page.page.locator("#graph .scroller").evaluate((scroller) => scroller.clientWidth);
+  const render = box("Shop.render");
+  assert.deepEqual([render.name, Math.round(render.width), render.fill], ["Shop.render", width - 1, "rgb(88, 190, 123)"]);
+  assert.equal(Math.round(box("escapeHtml").width), Math.round((60 / 400) * width) - 1);
+  assert.ok(box("escapeHtml").top < render.top, "callees above their callers");
+  await page.press("i");
+  const icicle = await savedSvg(page);
+  assert.ok(icicle.box("escapeHtml").top > icicle.box("Shop.render").top, "and below them in an icicle");
   await page.close();
 
   const plain = await open("hostile.html");
-  const [other] = await Promise.all([plain.page.waitForEvent("download"), plain.page.click("#svg")]);
-  const hostile = readFileSync(await other.path(), "utf8");
-  assert.doesNotMatch(hostile, /<img|<script/);
+  assert.doesNotMatch((await savedSvg(plain)).text, /<img|<script/);
   await plain.close();
+});
+
+test("Save SVG of a sandwich has its callers and its callees", async () => {
+  const page = await open("server.html");
+  await page.clickAt(0.6, 6);
+  await page.view("sandwich");
+  const { boxes, box, captions } = await savedSvg(page, "saved-sandwich");
+  assert.deepEqual(captions.map(([text]) => text), [
+    "node /srv/shop/server.js: callers of Pool.query:/srv/shop/node_modules/pg/lib/pool.js:120",
+    "node /srv/shop/server.js: callees of Pool.query:/srv/shop/node_modules/pg/lib/pool.js:120",
+  ]);
+  const halves = boxes.filter(({ name }) => name?.startsWith("Pool.query"));
+  assert.equal(halves.length, 2);
+  assert.ok(box("node::Start").top < box("handle").top && box("handle").top < halves[0].top);
+  assert.ok(captions[1][1] > halves[0].top && captions[1][1] < halves[1].top, "a caption between them");
+  assert.ok(box("JsonParse").top > halves[1].top);
+  await page.close();
+});
+
+test("a table has no SVG to save, and the button says so", async () => {
+  const page = await open("server.html");
+  assert.equal(await page.page.isDisabled("#svg"), false);
+  await page.view("table");
+  assert.equal(await page.page.isDisabled("#svg"), true);
+  assert.match(await page.page.getAttribute("#svg", "title"), /^The table is no drawing; Print/);
+  await page.view("flame");
+  assert.match(await page.page.getAttribute("#svg", "title"), /^Save what is shown/);
+  await page.close();
 });
 
 test("a difference: what grew is red, what shrank is blue, sorted by change", async () => {
@@ -288,4 +411,34 @@ test("a difference: what grew is red, what shrank is blue, sorted by change", as
   await page.view("sandwich");
   await page.view("bottom");
   await page.close();
+});
+
+test("stacks that perf's collapser made are compared: names with blanks, kernel frames, unknown ones", async () => {
+  const page = await open("perf.html");
+  assert.match(await page.text("#facts"), /before before\.perf \(100 samples\) after after\.perf \(200 samples\)/);
+  assert.equal(await page.visible("#remarks"), false, "every line is understood");
+  await page.view("table");
+  const rows = new Map((await page.rows()).map(([name, ...shares]) => [name, shares]));
+  assert.deepEqual(rows.get("do_syscall_64"), ["40.0 %", "20.0 %", "−20.0 %", "±0.0 %"]);
+  assert.deepEqual(rows.get("operator new(unsigned long)"), ["10.0 %", "35.0 %", "+25.0 %", "+25.0 %"]);
+  assert.deepEqual(rows.get("[unknown]"), ["10.0 %", "5.0 %", "−5.0 %", "−5.0 %"]);
+  assert.deepEqual([...rows.keys()].filter((name) => /_\[/.test(name)), [], "marks are no part of a name");
+  // Both tiers of it are the one function, by its own name and place.
+  assert.deepEqual(rows.get("handle request /srv/app.js:12"), ["90.0 %", "95.0 %", "+5.0 %", "±0.0 %"]);
+  await page.view("flame");
+  assert.match(await page.hover(0.5, 1), /^node Before 100 % 100 samples After 100 % 200 samples/);
+  await page.shot("diff-perf-light");
+  await page.close();
+});
+
+test("a fullraw file is compared as the folded one of the same stacks is", async () => {
+  const [folded, fullraw] = [await open("diff.html"), await open("fullraw.html")];
+  const facts = await fullraw.text("#facts");
+  assert.match(facts, /before monday\.fullraw \(990 samples\) after tuesday\.folded \(535 samples\)/);
+  for (const page of [folded, fullraw]) await page.view("table");
+  assert.deepEqual(await fullraw.rows(), await folded.rows());
+  for (const page of [folded, fullraw]) await page.view("flame");
+  assert.equal(await fullraw.picture(), await folded.picture());
+  await folded.close();
+  await fullraw.close();
 });

@@ -128,6 +128,9 @@ Object.assign(App.prototype, {
     byId("removed").hidden = !away.length;
     byId("removed").querySelector("output").textContent = `without ${away.join(", ")}`;
     byId("order").disabled = state.view === "chart" || state.view === "table";
+    const drawn = state.view !== "table";
+    byId("svg").disabled = !drawn;
+    byId("svg").title = drawn ? "Save what is shown as SVG (s)" : "The table is no drawing; Print has its rows";
   },
 
   // What is left out and has no switch in the legend as it is.
@@ -199,8 +202,13 @@ Object.assign(App.prototype, {
     addEventListener("hashchange", () => this.wentBack());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rethemeNow());
     // Paper is white: the canvases are painted for it before, and as they were after.
-    addEventListener("beforeprint", () => this.rethemeNow("light"));
-    addEventListener("afterprint", () => this.rethemeNow());
+    addEventListener("beforeprint", () => this.onPaper(true));
+    addEventListener("afterprint", () => this.onPaper(false));
+  },
+
+  onPaper(on) {
+    this.rethemeNow(on ? "light" : undefined);
+    this.table.onPaper(on);
   },
 
   rethemeNow(scheme = this.state.theme || "light dark") {
@@ -227,11 +235,18 @@ Object.assign(App.prototype, {
     this.showStrip();
   },
 
+  // Both halves of a sandwich; a table is no drawing.
   saveSvg() {
-    if (this.state.view === "table") return;
-    const title = `${this.meta.command || "profile"}: ${this.rootTitle}`;
-    const text = graphSvg(this.graph, title, (model, box) => boxSentence(model, box, this.context));
-    const name = (this.meta.command || "profile").replace(/[^\w.-]+/g, "-").slice(0, 60);
+    const { view } = this.state;
+    if (view === "table") return;
+    const command = this.meta.command || "profile";
+    const label = this.items.label(this.sandwiched);
+    const [graphs, captions] = view === "sandwich"
+      ? [[this.callers, this.graph], [`callers of ${label}`, `callees of ${label}`]]
+      : [[this.graph], [this.rootTitle]];
+    const describe = (model, box) => boxSentence(model, box, this.context);
+    const text = graphsSvg(graphs, captions.map((caption) => `${command}: ${caption}`), describe);
+    const name = command.replace(/[^\w.-]+/g, "-").slice(0, 60);
     download(`${name}-${this.meta.pid || "diff"}.svg`, "image/svg+xml", text);
   },
 

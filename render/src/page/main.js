@@ -191,7 +191,7 @@ class App {
   pick(item, step) {
     this.change({ selected: String(item), ...(this.state.view === "sandwich" ? { zoom: "" } : {}) }, step);
     this.table.select(item, true);
-    byId("live").textContent = this.items.label(item);
+    byId("live").textContent = itemSentence(item, this.context);
   }
 
   openSandwich(item) {

@@ -1,4 +1,4 @@
-// What a graph shows, as an SVG file that stands alone.
+// What is drawn, as an SVG file that stands alone.
 
 function escapeXml(text) {
   return text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
@@ -19,32 +19,41 @@ function plainColor(color) {
   return plain;
 }
 
-// All rows of the range shown, also those out of sight.
-function graphSvg(graph, title, describe) {
-  const { model, palette } = graph;
-  const width = graph.scroller.clientWidth;
-  const rows = graph.depth(graph.view);
-  const height = rows * ROW + 26;
-  const scale = width / (graph.view[1] - graph.view[0]);
+// All rows of what the graphs show, also those out of sight; a graph below another has a caption of its own.
+function graphsSvg(graphs, captions, describe) {
+  const { palette, scroller } = graphs[0];
+  const width = scroller.clientWidth;
+  const parts = [];
+  let top = 0;
+  graphs.forEach((graph, at) => {
+    const caption = escapeXml(captions[at]);
+    parts.push(`<text x="4" y="${top + 16}" font-weight="600" fill="${plainColor(palette.ink)}">${caption}</text>\n`);
+    top += 24;
+    const rows = graph.depth(graph.view);
+    rowsSvg(graph, rows, width, top, parts, describe);
+    top += rows * ROW + 2;
+  });
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${top}" viewBox="0 0 ${width} ${top}" ` +
+    `font-family="system-ui, sans-serif" font-size="12">\n<title>${escapeXml(captions[0])}</title>\n` +
+    `<rect width="100%" height="100%" fill="${plainColor(palette.ground)}"/>\n${parts.join("")}</svg>\n`
+  );
+}
+
+function rowsSvg(graph, rows, width, start, parts, describe) {
+  const { model, view } = graph;
+  const scale = width / (view[1] - view[0]);
   const context = graph.canvas.getContext("2d");
-  const parts = [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" `,
-    `font-family="system-ui, sans-serif" font-size="12">\n<title>${escapeXml(title)}</title>\n`,
-    `<rect width="100%" height="100%" fill="${plainColor(palette.ground)}"/>\n`,
-    `<text x="4" y="16" font-weight="600" fill="${plainColor(palette.ink)}">${escapeXml(title)}</text>\n`,
-  ];
   for (let row = 0; row < rows; row++) {
-    const top = 24 + (graph.upward ? rows - 1 - row : row) * ROW;
-    for (let box = graph.firstIn(row, graph.view[0]); box < model.rows[row + 1]; box++) {
-      if (model.x[box] >= graph.view[1]) break;
-      const left = Math.max(0, (model.x[box] - graph.view[0]) * scale);
-      const right = Math.min(width, (model.x[box] + model.total[box] - graph.view[0]) * scale);
+    const top = start + (graph.upward ? rows - 1 - row : row) * ROW;
+    for (let box = graph.firstIn(row, view[0]); box < model.rows[row + 1]; box++) {
+      if (model.x[box] >= view[1]) break;
+      const left = Math.max(0, (model.x[box] - view[0]) * scale);
+      const right = Math.min(width, (model.x[box] + model.total[box] - view[0]) * scale);
       if (right - left < 0.3) continue;
       parts.push(boxSvg(graph, context, box, left, top, right - left, describe));
     }
   }
-  parts.push("</svg>\n");
-  return parts.join("");
 }
 
 function boxSvg(graph, context, box, left, top, width, describe) {

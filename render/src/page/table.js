@@ -1,7 +1,8 @@
 // The table of functions: sortable, filtered by the search, and what a screen reader reads instead
-// of the drawing. Only rows in sight are elements.
+// of the drawing. Only rows in sight are elements; on paper, the first PAPER_ROWS.
 
 const LINE = 26;
+const PAPER_ROWS = 500;
 
 class FunctionTable {
   constructor(host, { onPick, onOpen, onSort }) {
@@ -9,6 +10,7 @@ class FunctionTable {
     this.head = host.appendChild(make("div", { className: "tablehead", role: "row" }));
     this.body = host.appendChild(make("div", { className: "tablebody", role: "rowgroup" }));
     this.spacer = this.body.appendChild(make("div", { className: "tablespace", role: "none" }));
+    this.rest = this.body.appendChild(make("p", { className: "rest dim", hidden: true }));
     this.order = [];
     this.from = -1;
     this.selected = -1;
@@ -62,11 +64,28 @@ class FunctionTable {
       this.render();
     }
     for (const row of this.spacer.children) this.mark(row, row.dataset.item === String(item));
+    this.nameActive();
   }
 
   mark(row, selected) {
     row.classList.toggle("selected", selected);
     row.setAttribute("aria-selected", String(selected));
+  }
+
+  // Tells screen readers which row the keys are on.
+  nameActive() {
+    const row = this.spacer.querySelector(".selected");
+    if (row) this.host.setAttribute("aria-activedescendant", row.id);
+    else this.host.removeAttribute("aria-activedescendant");
+  }
+
+  // Paper does not scroll: the first rows are all there, and how many do not follow.
+  onPaper(on) {
+    this.paper = on;
+    const left = this.order.length - PAPER_ROWS;
+    this.rest.hidden = !on || left <= 0;
+    this.rest.textContent = `${formatCount(left)} more functions are not printed`;
+    this.render(true);
   }
 
   // Rows are found by their place: between a mouse's press and release they may be made anew.
@@ -79,17 +98,19 @@ class FunctionTable {
 
   render(fresh) {
     if (!this.columns) return;
-    const from = Math.max(0, Math.floor(this.body.scrollTop / LINE) - 8);
-    const to = Math.min(this.order.length, from + Math.ceil(this.body.clientHeight / LINE) + 16);
     if (!this.body.clientHeight) return;
+    const from = this.paper ? 0 : Math.max(0, Math.floor(this.body.scrollTop / LINE) - 8);
+    const rows = this.paper ? PAPER_ROWS : Math.ceil(this.body.clientHeight / LINE) + 16;
+    const to = Math.min(this.order.length, from + rows);
     if (!fresh && from === this.from && to === this.to) return;
     this.from = from;
     this.to = to;
     this.spacer.replaceChildren(...this.order.slice(from, to).map((item, at) => this.row(item, from + at)));
+    this.nameActive();
   }
 
   row(item, at) {
-    const row = make("div", { className: "row", role: "row" });
+    const row = make("div", { className: "row", role: "row", id: `row${item}` });
     row.setAttribute("aria-rowindex", at + 2);
     row.style.top = `${at * LINE}px`;
     row.dataset.item = item;

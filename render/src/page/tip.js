@@ -86,5 +86,14 @@ function boxSentence(model, box, { items, shown, whole, period, rootTitle }) {
   if (model.chart) return `${items.label(item)}, ${kind}, ${formatTime(model.total[box])}`;
   if (shown.before) return `${items.label(item)}, ${formatChange((model.after[box] - model.before[box]) / whole)}`;
   const total = model.total[box];
-  return `${items.label(item)}, ${kind}, ${formatShare(total, whole)}, ${formatTime(total * period)}, ${formatSamples(total)}`;
+  const self = model.inverted ? "" : `, self ${formatShare(model.self[box], whole)}`;
+  return `${items.label(item)}, ${kind}, ${formatShare(total, whole)}, ${formatTime(total * period)}, ${formatSamples(total)}${self}`;
+}
+
+// The same about a function.
+function itemSentence(item, { items, stats, shown, whole }) {
+  const label = items.label(item);
+  if (shown.before) return `${label}, ${formatChange((stats.total[item] - stats.totalBefore[item]) / whole)}`;
+  const words = (name, count) => `${name} ${formatShare(count, whole)}, ${formatSamples(count)}`;
+  return `${label}, ${words("total", stats.total[item])}, ${words("self", stats.self[item])}`;
 }
