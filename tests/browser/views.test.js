@@ -157,6 +157,36 @@ test("a kind that is switched off gives its time to its callers", async () => {
   await page.close();
 });
 
+test("each kind can be switched off: its frames are gone, and no sample with them", async () => {
+  const page = await open("server.html");
+  const colored = (kind) => page.color(`var(--kind-${kind})`).then((color) =>
+    page.page.locator("#graph canvas").first().evaluate((canvas, color) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let count = 0;
+      for (let at = 0; at < data.length; at += 4) count += color.every((part, of) => data[at + of] === part) && data[at + 3] === 255;
+      return count;
+    }, color));
+  const samples = async () => (await page.rows()).reduce((all, cells) => all + Number(cells[4]), 0);
+  const kinds = await page.page.locator("#legend [data-kind]").evaluateAll((chips) =>
+    chips.map((chip) => [chip.dataset.kind, chip.title.split(":")[0]]));
+  assert.equal(kinds.length, 13);
+  for (const [kind, name] of kinds) {
+    assert.ok((await colored(kind)) > 0, `${kind} is drawn`);
+    await page.click(`[data-kind=${kind}]`);
+    assert.equal(await colored(kind), 0, `${kind} is drawn no more`);
+    assert.match(await page.hover(0.99, 0), /^all, 990 samples Total 100 %/, `without ${kind}`);
+    await page.view("table");
+    const left = await page.rows();
+    assert.ok(left.length > 8 && left.every((cells) => cells[1] !== name), `${name} in the table`);
+    // What called nothing but native code has no frame left, and its samples are the root's own.
+    assert.equal(await samples(), kind === "native" ? 920 : 990, `without ${kind}`);
+    await page.view("flame");
+    await page.click(`[data-kind=${kind}]`);
+    assert.ok((await colored(kind)) > 0, `${kind} is drawn again`);
+  }
+  await page.close();
+});
+
 test("JavaScript only leaves out every other kind", async () => {
   const page = await open("server.html");
   await page.click(".only");
