@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Ended, NODE_FLAME, Scratch, wait_until};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -71,6 +72,49 @@ fn the_commands_streams_and_exit_code_are_its_own() {
     let ended = Ended::from(child.wait_with_output().unwrap());
     ended.assert(7, &["err\n", "exited with code 7"]);
     assert_eq!(ended.stdout, "out line\n");
+}
+
+/// Keeps a CPU busy in a function, in one that is inlined into it, and in system calls.
+const KINDS: &str = "
+    function addForTheTest(a, b) { return a + Math.sqrt(b); }
+    function burnForTheTest(until) {
+        let sum = 0;
+        while (Date.now() < until) for (let at = 0; at < 1e5; at++) sum = addForTheTest(sum, at) % 1e6;
+        return sum;
+    }
+    burnForTheTest(Date.now() + 1200);
+    const until = Date.now() + 600;
+    while (Date.now() < until) try { require('fs').readdirSync('/proc/self/task'); } catch {}
+";
+
+#[test]
+fn annotate_marks_each_frame_by_its_kind_and_is_off_unless_asked_for() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("annotate");
+    let (program, output) = (scratch.file("kinds.js", KINDS), scratch.path("out"));
+    let frames = |options: &[&str]| -> BTreeSet<String> {
+        let mut command = Command::new(NODE_FLAME);
+        command.args(["run", "folded", "30", "-r", "500", "-o"]).arg(&output).args(options);
+        ended(command.args(["--", "node", &program]).stdin(Stdio::null())).assert(0, &["Wrote "]);
+        let text = fs::read_to_string(&output).expect("a profile was written");
+        let stacks = text.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0));
+        stacks.flat_map(|stack| stack.split(';')).map(str::to_owned).collect()
+    };
+    let marked = frames(&["--annotate"]);
+    let all = format!("{marked:#?}");
+    let has =
+        |start: &str, end: &str| marked.iter().any(|label| label.starts_with(start) && label.ends_with(end));
+    assert!(has("burnForTheTest:", "kinds.js:3_[j]"), "{all}");
+    assert!(has("addForTheTest:", "kinds.js:2_[i]"), "{all}");
+    assert!(has("node::", ":[native]"), "{all}");
+    assert!(has("", ":[native]_[k]"), "the C library: {all}");
+    for label in &marked {
+        let is_marked = ["_[j]", "_[i]", "_[k]"].iter().any(|mark| label.ends_with(mark));
+        assert!(is_marked || label.ends_with(":[native]") || label == "[frames elided]", "{label}");
+    }
+    let plain = frames(&[]);
+    assert!(plain.iter().all(|label| !label.contains("_[")), "{plain:#?}");
+    assert!(plain.iter().any(|label| label.ends_with("kinds.js:3")), "{plain:#?}");
 }
 
 #[test]
