@@ -1,4 +1,5 @@
-//! Formats are written as a stream: the memory that takes is bounded by the call tree, not by the output.
+//! Formats are written as a stream: the memory that takes is bounded by the call tree, not by the output, nor
+//! by the files that are compared.
 
 #[allow(dead_code, reason = "the tests of `render` use more of it")]
 #[path = "../../render/src/fixture.rs"]
@@ -8,8 +9,9 @@ mod wide;
 
 use flame_render::{Format, View};
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::io::{self, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
 
 /// The system's allocator, which knows how much is in use and was at most.
 struct Counting;
@@ -49,23 +51,125 @@ impl Write for Counter {
     }
 }
 
+/// Holds back the other tests of this file: they share the allocator.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// What `action` took at most beyond what was in use before it.
+fn most_during(action: impl FnOnce()) -> usize {
+    let before = USED.load(Relaxed);
+    MOST.store(before, Relaxed);
+    action();
+    MOST.load(Relaxed) - before
+}
+
+const NODES: usize = 100_000;
+/// Bytes for each node, and for what every page and gzip stream has.
+const FOR_EACH: usize = 64;
+const FOR_ALL: usize = 2 << 20;
+
 #[test]
 fn no_format_takes_more_memory_than_a_bound_for_each_node() {
-    const NODES: usize = 100_000;
-    /// Bytes for each node, and for what every page and gzip stream has.
-    const FOR_EACH: usize = 64;
-    const FOR_ALL: usize = 2 << 20;
+    let _turn = turn();
     let profile = wide::wide(NODES);
     let mut longest = 0;
     for format in Format::ALL {
-        let before = USED.load(Relaxed);
-        MOST.store(before, Relaxed);
         let mut out = Counter(0);
-        flame_render::write(format, &profile, &View::default(), &mut out).expect("counting does not fail");
-        let most = MOST.load(Relaxed) - before;
+        let most = most_during(|| {
+            flame_render::write(format, &profile, &View::default(), &mut out)
+                .expect("counting does not fail");
+        });
         println!("{format}: {most} bytes at most for an output of {}", out.0);
         assert!(most < FOR_ALL + FOR_EACH * NODES, "{format} took {most} bytes for {NODES} nodes");
         longest = longest.max(out.0 / most.max(1));
     }
     assert!(longest > 1, "no output was larger than what it took: a stream would not be told from a buffer");
+}
+
+#[test]
+fn a_page_with_sources_takes_no_copy_of_their_texts() {
+    let _turn = turn();
+    let text = "f(1);\n".repeat(920);
+    // Those that the functions of `wide` stand in: 2,400 scripts.
+    let files = (0..60).flat_map(|package| (0..40).map(move |module| (package, module)));
+    let files = files
+        .map(|(package, module)| format!("/srv/app/node_modules/package-{package}/lib/module-{module}.js"));
+    let files: Vec<String> = files.collect();
+    let page = |files: &[String]| {
+        let add = |build: &mut fixture::Build| files.iter().for_each(|file| build.source(file, 0, &text));
+        let profile = wide::wide_with(NODES, add);
+        let mut out = Counter(0);
+        let most = most_during(|| {
+            flame_render::write(Format::Flame, &profile, &View::default(), &mut out)
+                .expect("counting does not fail");
+        });
+        (most, out.0)
+    };
+    let (bare, without) = page(&[]);
+    let (most, with) = page(&files);
+    let texts = files.len() * text.len();
+    println!(
+        "flame with {texts} bytes of sources: {most} bytes at most, {bare} without; a page of {with}, {without}"
+    );
+    assert!(with > without + (1 << 18), "the page has lines of them: {without} bytes, then {with}");
+    assert!(most < FOR_ALL + FOR_EACH * NODES && most < bare + texts / 10, "{bare} bytes, then {most}");
+}
+
+/// The most that `diff` took for these two files, and the length of its page.
+fn diff(before: impl Read, after: impl Read) -> (usize, usize) {
+    let (mut before, mut after) = (BufReader::new(before), BufReader::new(after));
+    let mut out = Counter(0);
+    let most = most_during(|| {
+        let done = flame_render::diff(("before", &mut before), ("after", &mut after), &mut out);
+        done.expect("both files hold stacks");
+    });
+    (most, out.0)
+}
+
+/// Room for a million nodes, as `diff` asks for it at once: what is not used is never touched.
+const DIFF_FOR_ALL: usize = 24 << 20;
+
+#[test]
+fn diff_takes_memory_for_its_tree_and_none_for_the_length_of_the_files() {
+    let _turn = turn();
+    let mut folded = Vec::new();
+    let profile = wide::wide(NODES);
+    flame_render::write(Format::Folded, &profile, &View::default(), &mut folded).expect("a vector takes it");
+    let (most, page) = diff(&folded[..], &folded[..]);
+    println!("diff: {most} bytes at most for a page of {page} and files of {} each", folded.len());
+    assert!(most < DIFF_FOR_ALL + FOR_ALL + FOR_EACH * NODES, "{most} bytes for {NODES} nodes");
+    let thrice = || folded.chain(&folded[..]).chain(&folded[..]);
+    let (longer, _) = diff(thrice(), thrice());
+    assert!(longer < most + most / 100, "{most} bytes, and {longer} for files three times as long");
+}
+
+/// Folded lines with one function each, no two the same.
+struct Functions {
+    numbers: std::ops::Range<usize>,
+    line: io::Cursor<Vec<u8>>,
+}
+
+impl Read for Functions {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.line.position() as usize == self.line.get_ref().len() {
+            let Some(number) = self.numbers.next() else { return Ok(0) };
+            let mut line = std::mem::take(&mut self.line).into_inner();
+            line.clear();
+            writeln!(line, "function{number}:/srv/app.js:1 1")?;
+            self.line = io::Cursor::new(line);
+        }
+        self.line.read(into)
+    }
+}
+
+#[test]
+fn diff_keeps_no_function_that_its_tree_has_no_room_for() {
+    let _turn = turn();
+    let functions = |numbers| Functions { numbers, line: io::Cursor::default() };
+    let (most, _) = diff(functions(0..1 << 19), functions(1 << 19..1 << 20));
+    let (more, _) = diff(functions(0..1 << 20), functions(1 << 20..2 << 20));
+    println!("diff: {most} bytes at most with 1,048,576 functions, {more} with twice as many");
+    assert!(more < most + most / 50, "{most} bytes with 1,048,576 functions, {more} with twice as many");
 }
