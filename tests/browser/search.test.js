@@ -61,6 +61,23 @@ test("next and previous go from match to match, heaviest first", async () => {
   await page.close();
 });
 
+test("the match that is gone to is in sight, though the details open beside it", async () => {
+  const page = await open("tower.html");
+  const accent = await page.color("var(--accent)");
+  const outlined = () => page.page.locator("#graph canvas.over").evaluate((canvas, accent) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255 && accent.every((part, of) => data[at + of] === part)) return true;
+    return false;
+  }, accent);
+  await page.search("roof");
+  assert.equal(await outlined(), false);
+  await page.press("Enter");
+  await page.does((tab) => tab.waitForTimeout(100));
+  assert.match(await page.text("#details h2"), /^roof/);
+  assert.equal(await outlined(), true);
+  await page.close();
+});
+
 test("Ctrl-F and / go to the search, Esc clears it", async () => {
   const page = await open("server.html");
   const focused = () => page.page.evaluate(() => document.activeElement.id);

@@ -39,6 +39,9 @@ test("sandwich: callers above and callees below the selected function", async ()
   const callees = [await page.hover(0.1, 1), await page.hover(0.3, 1), await page.hover(0.55, 1)];
   assert.ok(callees.some((tip) => /Heap::Scavenge/.test(tip)), `${callees}`);
   assert.ok(callees.some((tip) => /^JsonParse V8 builtin Total 8\.1 %/.test(tip)), `${callees}`);
+  const cut = await page.page.locator("#table .row:has-text('InternalCallbackScope') .name span").last().evaluate((span) =>
+    [span.textContent, span.parentElement.clientWidth - span.offsetLeft - span.offsetWidth < 12]);
+  assert.deepEqual(cut, ["node::InternalCallbackScope::Close", true], "a name has the room of a place that it has not");
   await page.shot("sandwich-light");
 
   await page.does((tab) => tab.click(".row:has-text('JsonParse')"));

@@ -21,7 +21,7 @@ function tableColumns(app) {
       const text = short ? items.shortPlace(item) : items.isJavaScript(item) ? items.place(item) : items.objectName(item);
       // Where a path does not fit, its start gives way: the outer direction puts the cut there.
       const place = make("span", { className: "dim place" }, make("bdi", { dir: "ltr" }, ...marked(text, pattern)));
-      cell.append(swatch, make("span", {}, ...marked(items.name(item), pattern)), place);
+      cell.append(swatch, make("span", {}, ...marked(items.name(item), pattern)), text && place);
     },
   };
   const number = (key, title, values, show) => ({

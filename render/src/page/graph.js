@@ -58,10 +58,14 @@ class Graph {
     return total[box] > 0 ? [x[box], x[box] + total[box]] : [0, Math.max(this.model.width, 1e-9)];
   }
 
+  // Rows stay where they are when the width alone changes, as for the details beside.
   resize() {
-    if (!this.host.clientWidth || !this.host.clientHeight) return;
-    this.settle();
-    this.draw();
+    const { clientWidth, clientHeight } = this.host;
+    if (clientWidth && clientHeight) {
+      if (clientHeight !== this.settledHeight) this.settle();
+      this.draw();
+    }
+    this.settledHeight = clientHeight;
   }
 
   get height() {
