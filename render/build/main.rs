@@ -8,9 +8,9 @@ use std::path::Path;
 use std::{env, fs, io};
 
 /// The scripts, in the order in which they are joined into one.
-const SCRIPTS: [&str; 21] = [
+const SCRIPTS: [&str; 22] = [
     "dom", "decode", "names", "shown", "models", "colors", "tip", "graph", "gestures", "table", "timeline",
-    "details", "search", "state", "svg", "head", "main", "zoom", "controls", "legend", "start",
+    "details", "search", "state", "svg", "head", "main", "zoom", "controls", "calltree", "legend", "start",
 ];
 
 fn main() -> io::Result<()> {

@@ -171,8 +171,8 @@ export class Page {
   }
 
   // Rows of the table in sight: each its cells' texts.
-  rows() {
-    return this.page.locator("#table .row").evaluateAll((rows) =>
+  rows(table = "#table") {
+    return this.page.locator(`${table} .row`).evaluateAll((rows) =>
       rows.map((row) => [...row.children].map((cell) => cell.innerText.replace(/\u202f/g, " ").replace(/\s+/g, " ").trim())));
   }
 

@@ -52,7 +52,7 @@ test("? lists the keys, Esc closes the list", async () => {
   await page.shot("keys-light");
   await page.press("Escape");
   assert.equal(await page.visible("#help"), false);
-  for (const [key, view] of [["2", "bottom"], ["3", "sandwich"], ["4", "table"], ["5", "chart"], ["1", "flame"]]) {
+  for (const [key, view] of [["2", "bottom"], ["3", "sandwich"], ["4", "table"], ["5", "chart"], ["6", "tree"], ["1", "flame"]]) {
     await page.press(key);
     assert.equal(await page.page.getAttribute("#main", "data-view"), view);
   }
@@ -304,9 +304,9 @@ test("a table is printed with all its rows, or with the first 500 and how many a
   const long = await paper(wide);
   assert.ok(long.pages > 5, `${long.pages} pages`);
   assert.equal(new Set(long.text.match(/\bfunction\d+\b/g)).size, 500);
-  assert.match(long.text, new RegExp(`${functions - 500} more functions are not printed`));
+  assert.match(long.text, new RegExp(`${functions - 500} more rows are not printed`));
   assert.equal((await wide.rows()).length, before, "only rows in sight are elements again");
-  assert.equal(await wide.visible(".rest"), false);
+  assert.equal(await wide.visible("#table .rest"), false);
   await wide.close();
 });
 
@@ -374,7 +374,7 @@ test("a table has no SVG to save, and the button says so", async () => {
   assert.equal(await page.page.isDisabled("#svg"), false);
   await page.view("table");
   assert.equal(await page.page.isDisabled("#svg"), true);
-  assert.match(await page.page.getAttribute("#svg", "title"), /^The table is no drawing; Print/);
+  assert.match(await page.page.getAttribute("#svg", "title"), /^Rows are no drawing; Print/);
   await page.view("flame");
   assert.match(await page.page.getAttribute("#svg", "title"), /^Save what is shown/);
   await page.close();

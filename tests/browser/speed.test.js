@@ -84,6 +84,8 @@ const ACTIONS = {
   sort: (tab) => tab.click(".tablehead button >> nth=0"),
   sandwich: (tab) => tab.click("[data-view=sandwich]"),
   other: (tab) => tab.click("#table .row >> nth=2"),
+  tree: (tab) => tab.click("[data-view=tree]"),
+  fold: (tab) => tab.click("#tree .twist >> nth=0"),
   bottom: (tab) => tab.click("[data-view=bottom]"),
   flame: (tab) => tab.click("[data-view=flame]"),
   kind: (tab) => tab.click("#legend [data-kind=gc]"),

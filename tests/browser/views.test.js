@@ -401,3 +401,45 @@ test("over time: stacks in their order, gaps where the thread did not run", asyn
   await page.shot("chart-light");
   await page.close();
 });
+
+test("the call tree: unfolded where the time is, and by click and arrows", async () => {
+  const page = await open("server.html");
+  await page.press("6");
+  const names = async () => (await page.rows("#tree")).map(([name]) => name.replace(/^[▸▾] ?/, "").split(" ")[0]);
+  assert.deepEqual((await names()).slice(0, 6), ["all", "node::Start", "uv_run", "node::InternalCallbackScope::Close", "processTicksAndRejections", "handle"]);
+  const row = async (name) => (await page.rows("#tree")).find(([cell]) => cell.includes(name))?.slice(1);
+  assert.deepEqual(await row("Shop.render"), ["40.4 %", "18.2 %"]);
+  const rendered = page.page.locator("#tree .row:has-text('Shop.render')");
+  assert.equal(await rendered.getAttribute("aria-expanded"), "true");
+  assert.equal(await rendered.getAttribute("aria-level"), "7");
+  assert.ok(await row("escapeHtml"));
+  await page.does(() => rendered.locator(".twist").click());
+  assert.equal(await row("escapeHtml"), undefined);
+  assert.equal(await rendered.getAttribute("aria-expanded"), "false");
+
+  await page.does(() => rendered.click());
+  assert.match(await page.text("#details h2"), /^Shop\.render/);
+  assert.match(await page.text("#live"), /^Shop\.render:.*, 40\.4 %/);
+  await page.press("ArrowRight", "ArrowRight");
+  assert.match(await page.text("#live"), /^__memmove/, "unfolds, and goes on to the heaviest callee");
+  await page.press("ArrowLeft", "ArrowLeft");
+  assert.equal(await row("escapeHtml"), undefined, "back to the caller, which folds");
+  await page.shot("tree-light");
+
+  await page.search("escape");
+  await page.press("Enter");
+  assert.ok(await row("escapeHtml"), "a match is unfolded");
+  assert.equal(await page.page.locator("#tree mark").first().innerText(), "escape");
+  assert.match(await page.text("#tree .row.selected"), /^escapeHtml/);
+  await page.search("");
+  await page.does((tab) => tab.selectOption("#thread", "1"));
+  assert.deepEqual(await names(), ["all", "uv_run", "sharpen"]);
+  await page.close();
+
+  const diff = await open("diff.html", { hash: "#view=tree" });
+  assert.deepEqual((await diff.rows("#tree"))[0].slice(1), ["100 %", "100 %", "±0.0 %"]);
+  const fill = (await diff.rows("#tree")).find(([cell]) => cell.includes("Cache.fill"));
+  assert.equal(fill[1], "0 %");
+  assert.match(fill[3], /^\+/);
+  await diff.close();
+});

@@ -2,14 +2,34 @@
 
 const COLORINGS = [["kind", "by kind"], ["package", "by package"], ["share", "by share of self time"]];
 
-function tableColumns(app) {
-  const { stats, items, whole, shown, palette, meta, pattern } = app;
-  const period = samplePeriod(meta);
+// Columns of shares with bars.
+function figureColumns(whole) {
   const bar = (cell, part, text) => {
     const fill = make("i", { className: "bar" });
     fill.style.width = `${whole ? Math.min(100, Math.abs(part / whole) * 100) : 0}%`;
     cell.append(fill, make("span", { textContent: text }));
   };
+  const number = (key, name, values, show) => ({
+    key, name, className: "number",
+    value: (at) => values[at],
+    fill: (cell, at) => (show ?? ((cell, value) => bar(cell, value, formatShare(value, whole))))(cell, values[at]),
+  });
+  const change = (key, name, after, before) => ({
+    key, name, className: "number",
+    value: (at) => Math.abs(after[at] - before[at]),
+    fill: (cell, at) => {
+      const difference = after[at] - before[at];
+      cell.classList.add(difference > 0 ? "more" : difference < 0 ? "less" : "same");
+      bar(cell, difference, formatChange(difference / whole));
+    },
+  });
+  return { number, change };
+}
+
+function tableColumns(app) {
+  const { stats, items, whole, shown, palette, meta, pattern } = app;
+  const period = samplePeriod(meta);
+  const { number, change } = figureColumns(whole);
   const name = {
     key: "name", name: "Function", className: "name", text: true,
     value: (item) => items.name(item).toLowerCase(),
@@ -24,32 +44,12 @@ function tableColumns(app) {
       cell.append(swatch, make("span", {}, ...marked(items.name(item), pattern)), text && place);
     },
   };
-  const number = (key, title, values, show) => ({
-    key, name: title, className: "number",
-    value: (item) => values[item],
-    fill: (cell, item) => (show ?? ((cell, value) => bar(cell, value, formatShare(value, whole))))(cell, values[item]),
-  });
   if (shown.before) {
-    const change = {
-      key: "change", name: "Change", className: "number", standard: true,
-      value: (item) => Math.abs(stats.total[item] - stats.totalBefore[item]),
-      fill: (cell, item) => {
-        const difference = stats.total[item] - stats.totalBefore[item];
-        cell.classList.add(difference > 0 ? "more" : difference < 0 ? "less" : "same");
-        bar(cell, difference, formatChange(difference / whole));
-      },
-    };
-    const own = {
-      key: "ownchange", name: "Self change", className: "number",
-      value: (item) => Math.abs(stats.self[item] - stats.selfBefore[item]),
-      fill: (cell, item) => {
-        const difference = stats.self[item] - stats.selfBefore[item];
-        cell.classList.add(difference > 0 ? "more" : difference < 0 ? "less" : "same");
-        bar(cell, difference, formatChange(difference / whole));
-      },
-    };
-    const before = number("before", "Before", stats.totalBefore);
-    return [name, before, number("total", "After", stats.total), change, own];
+    return [
+      name, number("before", "Before", stats.totalBefore), number("total", "After", stats.total),
+      { ...change("change", "Change", stats.total, stats.totalBefore), standard: true },
+      change("ownchange", "Self change", stats.self, stats.selfBefore),
+    ];
   }
   const plain = (cell, value) => cell.append(formatCount(value));
   const self = { ...number("self", "Self", stats.self), standard: true };
@@ -118,7 +118,7 @@ Object.assign(App.prototype, {
     }
     for (const button of document.querySelectorAll("#direction button")) {
       button.setAttribute("aria-pressed", String((button.dataset.icicle === "1") === state.icicle));
-      button.disabled = state.view === "sandwich" || state.view === "table";
+      button.disabled = state.view === "sandwich" || this.listed;
     }
     byId("coloring").value = state.color;
     byId("order").value = state.order;
@@ -128,9 +128,9 @@ Object.assign(App.prototype, {
     byId("removed").hidden = !away.length;
     byId("removed").querySelector("output").textContent = `without ${away.join(", ")}`;
     byId("order").disabled = state.view === "chart" || state.view === "table";
-    const drawn = state.view !== "table";
+    const drawn = !this.listed;
     byId("svg").disabled = !drawn;
-    byId("svg").title = drawn ? "Save what is shown as SVG (s)" : "The table is no drawing; Print has its rows";
+    byId("svg").title = drawn ? "Save what is shown as SVG (s)" : "Rows are no drawing; Print has them";
   },
 
   // What is left out and has no switch in the legend as it is.
@@ -208,7 +208,7 @@ Object.assign(App.prototype, {
 
   onPaper(on) {
     this.rethemeNow(on ? "light" : undefined);
-    this.table.onPaper(on);
+    for (const list of [this.table, this.tree]) list.onPaper(on);
   },
 
   rethemeNow(scheme = this.state.theme || "light dark") {
@@ -235,10 +235,10 @@ Object.assign(App.prototype, {
     this.showStrip();
   },
 
-  // Both halves of a sandwich; a table is no drawing.
+  // Both halves of a sandwich; rows are no drawing.
   saveSvg() {
     const { view } = this.state;
-    if (view === "table") return;
+    if (this.listed) return;
     const command = this.meta.command || "profile";
     const label = this.items.label(this.sandwiched);
     const [graphs, captions] = view === "sandwich"
@@ -284,7 +284,7 @@ Object.assign(App.prototype, {
     const onButton = event.target.matches?.("button, summary, input");
     if (key.startsWith("Arrow")) {
       if (event.target.closest?.("#views")) return this.tabKey(key);
-      return this.state.view !== "table" && !event.target.closest?.("#table") && (graph.step(key), true);
+      return !this.listed && !event.target.closest?.("#table") && (graph.step(key), true);
     }
     if (key === "Enter") return !onButton && graph.cursor >= 0 && (this.zoomTo(graph, graph.cursor, true), true);
     const action = {
@@ -304,8 +304,8 @@ Object.assign(App.prototype, {
       "?": showKeys,
     }[key];
     if (action) return action(), true;
-    const view = [...document.querySelectorAll("#views button:not([hidden])")][Number(key) - 1];
-    if (!view) return false;
+    const view = document.querySelectorAll("#views button")[Number(key) - 1];
+    if (!view || view.hidden) return false;
     view.click();
     return true;
   },

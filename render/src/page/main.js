@@ -30,6 +30,12 @@ class App {
       onOpen: (item) => this.openSandwich(item),
       onSort: (key) => this.sortBy(key),
     });
+    this.tree = new FunctionTable(byId("tree"), {
+      onPick: (box) => this.pickRow(box),
+      onOpen: (box) => this.openSandwich(this.treeGraph.model.item[box]),
+      onRow: (row, box) => this.describeRow(row, box),
+      onFold: (box, unfold) => this.fold(box, unfold),
+    });
     this.timeline = new Timeline(byId("timeline"), {
       palette: this.palette,
       onRange: (range) => this.change({ range, zoom: "" }),
@@ -236,22 +242,36 @@ class App {
     return most;
   }
 
+  // What is shown is a list of rows.
+  get listed() {
+    return this.state.view === "table" || this.state.view === "tree";
+  }
+
+  // The graph that a search walks, or what stands for it in the tree.
+  get searched() {
+    return this.state.view === "tree" ? this.treeGraph : this.graph;
+  }
+
   showViews() {
     const { state } = this;
     const { view } = state;
     byId("main").dataset.view = view;
     byId("callers").hidden = view !== "sandwich";
     byId("middle").hidden = view !== "sandwich";
-    byId("graphs").hidden = view === "table";
-    byId("tablepane").hidden = view !== "table" && view !== "sandwich";
+    byId("graphs").hidden = this.listed;
+    byId("tablepane").hidden = !this.listed && view !== "sandwich";
+    byId("table").hidden = view === "tree";
+    byId("tree").hidden = view !== "tree";
     const empty = this.whole === 0 && !(this.shown.before && this.shown.totalBefore[0]);
-    byId("empty").hidden = !empty || view === "table";
+    byId("empty").hidden = !empty || this.listed;
     byId("empty").textContent = state.range || state.thread >= 0 ? "No samples in this range." : "No samples: the process was idle.";
     byId("graph").setAttribute("aria-label", { flame: "Flame graph", bottom: "Bottom-up graph", sandwich: "Callees", chart: "Stacks over time" }[view] ?? "");
     if (view === "sandwich") {
       this.showGraph(this.callers, this.makeModel("callers"), true, state.zoom.startsWith("c") ? state.zoom : "");
       this.showGraph(this.graph, this.makeModel("callees"), false, state.zoom.startsWith("c") ? "" : state.zoom);
       this.showMiddle();
+    } else if (view === "tree") {
+      this.showTree();
     } else if (view !== "table") {
       this.showGraph(this.graph, this.makeModel(view), !state.icicle, state.zoom);
     }
@@ -316,7 +336,7 @@ class App {
     byId("regexp").checked = state.regexp;
     const sum = this.matches ? this.keep("matched", [this.shown, this.matches], () => matchedTotal(this.shown, this.items, this.matches)) : 0;
     const count = this.matches ? this.matches.reduce((all, match, item) => all + (match && this.stats.total[item] ? 1 : 0), 0) : 0;
-    const onMatch = this.search.at >= 0 && this.search.boxes === this.kept.get("boxes")?.value && this.search.model === this.graph.model;
+    const onMatch = this.search.at >= 0 && this.search.boxes === this.kept.get("boxes")?.value && this.search.model === this.searched.model;
     const at = onMatch && this.search.boxes.length ? `, ${this.search.at + 1} of ${this.search.boxes.length}` : "";
     this.search.report(this.pattern, formatShare(sum, this.whole), count, at);
     byId("next").disabled = byId("previous").disabled = !count;
@@ -334,7 +354,7 @@ class App {
       this.pick(order[(at + step + order.length) % order.length], false);
       return;
     }
-    const { model } = this.graph;
+    const { model } = this.searched;
     const boxes = this.keep("boxes", [model, this.matches], () => {
       this.search.at = -1;
       return Search.boxes(model, this.matches);
@@ -343,7 +363,8 @@ class App {
     this.search.model = model;
     if (!boxes.length) return;
     this.search.at = this.search.at < 0 && step < 0 ? boxes.length - 1 : (this.search.at + step + boxes.length) % boxes.length;
-    this.graph.moveTo(boxes[this.search.at]);
+    if (this.state.view === "tree") this.goToRow(boxes[this.search.at]);
+    else this.graph.moveTo(boxes[this.search.at]);
     this.showSearch();
   }
 

@@ -1,7 +1,7 @@
 // What is shown, kept in the address' fragment: a link to the file shows the same, and the
 // browser's way back is the way back here.
 
-const VIEWS = ["flame", "bottom", "sandwich", "table", "chart"];
+const VIEWS = ["flame", "bottom", "sandwich", "table", "chart", "tree"];
 
 const DEFAULTS = {
   view: "flame",

@@ -5,8 +5,9 @@ const LINE = 26;
 const PAPER_ROWS = 500;
 
 class FunctionTable {
-  constructor(host, { onPick, onOpen, onSort }) {
-    Object.assign(this, { host, onPick, onOpen, onSort });
+  constructor(host, actions) {
+    // onPick, onOpen; onSort where it sorts; onRow and onFold where rows fold.
+    Object.assign(this, { host }, actions);
     this.head = host.appendChild(make("div", { className: "tablehead", role: "row" }));
     this.body = host.appendChild(make("div", { className: "tablebody", role: "rowgroup" }));
     this.spacer = this.body.appendChild(make("div", { className: "tablespace", role: "none" }));
@@ -29,8 +30,10 @@ class FunctionTable {
     this.head.replaceChildren(
       ...columns.map((column) => {
         const sorted = sort.key === column.key;
-        const button = make("button", { textContent: column.name, title: `Sort by ${column.name.toLowerCase()}` });
-        button.addEventListener("click", () => this.onSort(column.key));
+        const button = this.onSort
+          ? make("button", { textContent: column.name, title: `Sort by ${column.name.toLowerCase()}` })
+          : make("span", { className: "dim", textContent: column.name });
+        button.addEventListener("click", () => this.onSort?.(column.key));
         const direction = sort.down ? "descending" : "ascending";
         const cell = make("div", { className: `cell ${column.className}`, role: "columnheader" }, button);
         if (sorted) {
@@ -84,7 +87,7 @@ class FunctionTable {
     this.paper = on;
     const left = this.order.length - PAPER_ROWS;
     this.rest.hidden = !on || left <= 0;
-    this.rest.textContent = `${formatCount(left)} more functions are not printed`;
+    this.rest.textContent = `${formatCount(left)} more rows are not printed`;
     this.render(true);
   }
 
@@ -93,7 +96,8 @@ class FunctionTable {
     const at = Math.floor((event.clientY - this.spacer.getBoundingClientRect().top) / LINE);
     if (!(at >= 0 && at < this.order.length)) return;
     this.select(this.order[at]);
-    action(this.order[at]);
+    if (event.target.closest(".twist")) this.onFold(this.order[at]);
+    else action(this.order[at]);
   }
 
   render(fresh) {
@@ -110,11 +114,12 @@ class FunctionTable {
   }
 
   row(item, at) {
-    const row = make("div", { className: "row", role: "row", id: `row${item}` });
+    const row = make("div", { className: "row", role: "row", id: `${this.host.id}-${item}` });
     row.setAttribute("aria-rowindex", at + 2);
     row.style.top = `${at * LINE}px`;
     row.dataset.item = item;
     this.mark(row, item === this.selected);
+    this.onRow?.(row, item);
     for (const column of this.columns) {
       const cell = make("div", { className: `cell ${column.className}`, role: "gridcell" });
       column.fill(cell, item);
@@ -128,6 +133,8 @@ class FunctionTable {
     if (event.target.tagName === "BUTTON") return;
     if (event.key === "Enter" && this.selected >= 0) {
       this.onOpen(this.selected);
+    } else if (this.onFold && this.selected >= 0 && /^Arrow[LR]/.test(event.key)) {
+      this.onFold(this.selected, event.key === "ArrowRight");
     } else if (event.key in steps && this.order.length) {
       const at = this.order.indexOf(this.selected);
       const next = Math.min(Math.max(0, at + steps[event.key]), this.order.length - 1);

@@ -56,12 +56,13 @@ Object.assign(App.prototype, {
 
   // What the view shows, where nothing is zoomed.
   hint() {
-    if (this.shown.before && this.state.view !== "table") return "As wide as the mean of both shares; red grew, blue shrank.";
+    if (this.shown.before && !this.listed) return "As wide as the mean of both shares; red grew, blue shrank.";
     return {
       flame: "Callees above their callers, as wide as their share of the samples. Click to zoom.",
       bottom: "Where the samples ended, and above each function who called it.",
       sandwich: "Callers of the selected function above, its callees below.",
       table: "Click a function for its lines, double-click for its callers and callees.",
+      tree: "Callees below their callers. Click the triangles, or press → and ←, to unfold and fold.",
       chart: "Stacks as they were over time. Gaps: the thread did not run.",
     }[this.state.view];
   },
@@ -70,14 +71,14 @@ Object.assign(App.prototype, {
     const graph = this.state.zoom.startsWith("c") ? this.callers : this.graph;
     const host = byId("crumbs");
     const { model } = graph;
-    if (graph.part && model && this.state.view !== "table") {
+    if (graph.part && model && !this.listed) {
       const whole = make("button", { textContent: "all" });
       whole.addEventListener("click", () => this.zoomTo(graph, 0, true));
       const share = formatShare(graph.part[1] - graph.part[0], 1);
       host.replaceChildren(whole, make("span", { className: "dim", textContent: `${share} of the width` }));
       return;
     }
-    if (this.state.view === "table" || !model || graph.zoomed === 0) {
+    if (this.listed || !model || graph.zoomed === 0) {
       host.replaceChildren(make("span", { className: "dim", textContent: this.hint() }));
       return;
     }
