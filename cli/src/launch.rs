@@ -16,7 +16,7 @@ use flame_sys::session::End;
 use flame_sys::signals::{Blocked, Taken};
 use flame_sys::spawn::{Child, Found, Match};
 use flame_sys::tracer::Exit;
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -60,12 +60,14 @@ pub fn run(wanted: &args::Profile, command: &[OsString], output: Output) -> Resu
         Failure::Start(command.first().map(|name| name.to_string_lossy().into_owned()), error)
     })?;
     let mut files = Files::default();
+    let heir = Heir(child.pid());
     let run = if wanted.children {
-        target::command_of(child.pid())
-            .and_then(|name| sampling::sample_family(&signals, child.pid(), name, &mut files, wanted))
+        target::command_of(child.pid()).and_then(|name| {
+            sampling::sample_family(&signals, child.pid(), name, &mut files, wanted, Some(heir))
+        })
     } else {
         node(&mut child, &signals, &mut files)
-            .and_then(|target| sampling::sample(&signals, target, &mut files, wanted))
+            .and_then(|target| sampling::sample(&signals, target, &mut files, wanted, Some(heir)))
     };
     let written = run
         .map_err(|failure| match failure {
@@ -76,7 +78,7 @@ pub fn run(wanted: &args::Profile, command: &[OsString], output: Output) -> Resu
         })
         .and_then(|run| {
             if let End::Signal(taken) = run.end {
-                pass(taken, child.pid());
+                heir.pass(taken);
             }
             sampling::write(output, &run.profile, wanted)
         });
@@ -93,7 +95,7 @@ pub fn run(wanted: &args::Profile, command: &[OsString], output: Output) -> Resu
 /// Waits until the command is a Node process, or has started one.
 fn node(child: &mut Child, signals: &Blocked, files: &mut Files) -> Result<Target, Failure> {
     let mut met: HashMap<(u32, FileId), Instant> = HashMap::new();
-    let judge = |process: &Process| {
+    let mut judge = |process: &Process| {
         if files.is_node(process.pid()) {
             return if is_wrapper(process) { Match::Perhaps } else { Match::Yes };
         }
@@ -101,12 +103,17 @@ fn node(child: &mut Child, signals: &Blocked, files: &mut Files) -> Result<Targe
         let since = image.map(|image| *met.entry((process.pid(), image)).or_insert_with(Instant::now));
         if since.is_some_and(|since| since.elapsed() < LOADING) { Match::Later } else { Match::No }
     };
-    match child.find(signals, PATIENCE, judge) {
-        Found::Process(process) => Target::open(process.pid(), files),
-        Found::Ended(_) => Err(Failure::NoNode),
-        Found::Signal(taken) => {
-            pass(taken, child.pid());
-            Err(Failure::NoNode)
+    let heir = Heir(child.pid());
+    loop {
+        match child.find(signals, PATIENCE, &mut judge) {
+            Found::Process(process) => return Target::open(process.pid(), files),
+            Found::Ended(_) => return Err(Failure::NoNode),
+            Found::Signal(taken) => {
+                heir.take(taken, signals);
+                if ends(taken) {
+                    return Err(Failure::NoNode);
+                }
+            }
         }
     }
 }
@@ -118,7 +125,7 @@ fn wait(child: &mut Child, signals: &Blocked) -> u8 {
             break exit;
         }
         if let Some(taken) = signals.wait(LOOK) {
-            pass(taken, child.pid());
+            Heir(child.pid()).take(taken, signals);
         }
     };
     match exit {
@@ -127,17 +134,46 @@ fn wait(child: &mut Child, signals: &Blocked) -> u8 {
     }
 }
 
-/// Passes a signal on to the command. One of the terminal, which has no sender, has reached it.
-fn pass(taken: Taken, child: u32) {
-    let signal = Signal::from_named_raw(taken.signal).filter(|signal| *signal != Signal::CHILD);
-    let (Some(signal), Some(child)) = (signal, Pid::from_raw(child.cast_signed())) else { return };
-    if taken.sender != 0 && taken.sender != child.as_raw_nonzero().get().cast_unsigned() {
-        // An error means that it has just ended.
-        let _ = kill_process(child, signal);
+/// Whether a signal ends the search for Node and the sampling; the others are the command's alone.
+pub fn ends(taken: Taken) -> bool {
+    let others = [Signal::CHILD, Signal::CONT, Signal::TSTP, Signal::USR1, Signal::USR2];
+    !others.iter().any(|other| other.as_raw() == taken.signal)
+}
+
+/// The command, by its process id: what node-flame is sent is meant for it.
+#[derive(Clone, Copy)]
+pub struct Heir(u32);
+
+impl Heir {
+    /// Passes a signal on. One of the terminal, which has no sender, has reached the command.
+    pub fn pass(self, taken: Taken) {
+        if taken.signal != Signal::CHILD.as_raw() && taken.sender != 0 && taken.sender != self.0 {
+            self.send(taken.signal);
+        }
     }
-    if signal == Signal::TSTP {
-        // Blocked as it is, it would not stop us.
-        let _ = kill_process(getpid(), Signal::STOP);
+
+    /// node-flame goes on after a suspension. A shell has had the command go on too; `kill` has not.
+    pub fn resume(self) {
+        let stat = Process::open(self.0).and_then(|process| process.stat());
+        if stat.is_ok_and(|stat| stat.is_some_and(|stat| stat.state == b'T')) {
+            self.send(Signal::CONT.as_raw());
+        }
+    }
+
+    /// Passes a signal on, and suspends node-flame if it is for that.
+    fn take(self, taken: Taken, signals: &Blocked) {
+        self.pass(taken);
+        if taken.signal == Signal::TSTP.as_raw() {
+            signals.suspend(taken.signal);
+            self.resume();
+        }
+    }
+
+    fn send(self, signal: i32) {
+        if let (Some(signal), Some(pid)) = (Signal::from_named_raw(signal), Pid::from_raw(self.0 as i32)) {
+            // An error means that it has just ended.
+            let _ = kill_process(pid, signal);
+        }
     }
 }
 

@@ -64,10 +64,10 @@ fn profile(wanted: &args::Profile, pid: u32, output: Output) -> Result<ExitCode,
     let mut files = target::Files::default();
     let run = if wanted.children {
         let command = target::command_of(pid)?;
-        sampling::sample_family(&signals, pid, command, &mut files, wanted)?
+        sampling::sample_family(&signals, pid, command, &mut files, wanted, None)?
     } else {
         let target = target::Target::open(pid, &mut files)?;
-        sampling::sample(&signals, target, &mut files, wanted)?
+        sampling::sample(&signals, target, &mut files, wanted, None)?
     };
     // A file is written at once and not left half-way; a reader of stdout may let us wait for ever.
     let _blocked = output.path().map(|_| signals);

@@ -2,6 +2,7 @@
 
 use crate::args;
 use crate::children::{Children, Scout};
+use crate::launch::{self, Heir};
 use crate::member::Member;
 use crate::message::{self, Failure};
 use crate::narrator::{Narrator, Teller, Word, say};
@@ -16,7 +17,7 @@ use flame_sys::memory::ProcessMemory;
 use flame_sys::session::{
     self, Asleep, Control, Flow, Options, Outcome, ProcessEnd, ThreadKey, Verdict, Visitor,
 };
-use flame_sys::signals::Blocked;
+use flame_sys::signals::{Blocked, Taken};
 
 /// A finished run.
 pub struct Run {
@@ -46,12 +47,13 @@ fn meta(pid: u32, wanted: &args::Profile) -> Meta {
     }
 }
 
-/// Samples `target` as `wanted`.
+/// Samples `target` as `wanted`. `heir`: the command that gets node-flame's signals.
 pub fn sample(
     signals: &Blocked,
     target: Target,
     files: &mut Files,
     wanted: &args::Profile,
+    heir: Option<Heir>,
 ) -> Result<Run, Failure> {
     let (member, process) = Member::new(target, wanted);
     let pid = process.pid();
@@ -59,7 +61,7 @@ pub fn sample(
     let narrator = Narrator::new(pid, wanted);
     let members = vec![Some(member)];
     let mut sampling =
-        Sampling { members, files, children: None, sampled: false, gone: 0, teller: narrator.teller() };
+        Sampling { members, files, children: None, sampled: false, gone: 0, teller: narrator.teller(), heir };
     let outcome = session::run(signals, process, options(wanted), &mut sampling);
     let member = sampling.members.swap_remove(0);
     drop(sampling);
@@ -83,6 +85,7 @@ pub fn sample_family(
     command: String,
     files: &mut Files,
     wanted: &args::Profile,
+    heir: Option<Heir>,
 ) -> Result<Run, Failure> {
     let mut meta = Meta { command, ..meta(pid, wanted) };
     let narrator = Narrator::new(pid, wanted);
@@ -94,6 +97,7 @@ pub fn sample_family(
         sampled: false,
         gone: 0,
         teller: narrator.teller(),
+        heir,
     };
     sampling.teller.tell(Word::Attached);
     let outcome = session::run_several(signals, options(wanted), &mut sampling);
@@ -148,6 +152,7 @@ struct Sampling<'f> {
     /// Samples of processes that are gone.
     gone: u64,
     teller: Teller,
+    heir: Option<Heir>,
 }
 
 impl Sampling<'_> {
@@ -206,6 +211,22 @@ impl Visitor for Sampling<'_> {
         if let Some(member) = self.members.get_mut(usize::from(process)).and_then(Option::take) {
             self.gone += member.sampler.taken();
             children.gone(member, end);
+        }
+    }
+
+    fn signalled(&mut self, taken: Taken) -> Flow {
+        match self.heir {
+            Some(heir) if !launch::ends(taken) => {
+                heir.pass(taken);
+                Flow::Continue
+            }
+            _ => Flow::Stop,
+        }
+    }
+
+    fn suspended(&mut self, is_so: bool) {
+        if let Some(heir) = self.heir.filter(|_| !is_so) {
+            heir.resume();
         }
     }
 

@@ -6,6 +6,7 @@ use common::{Ended, NODE_FLAME, Scratch, wait_until};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -196,7 +197,7 @@ fn a_signal_is_passed_on_and_the_profile_is_written() {
 /// Counts the signals it gets, and ends with 5 a while after the first.
 const COUNTER: &str = "
     let count = 0;
-    for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM']) process.on(signal, () => {
+    for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM', 'SIGQUIT']) process.on(signal, () => {
         if (count++ === 0) setTimeout(() => { console.log(`${signal} came ${count} times`); process.exit(5); }, 700);
     });
     setInterval(() => { const until = Date.now() + 20; while (Date.now() < until); }, 21);
@@ -208,7 +209,9 @@ fn every_signal_that_ends_programs_is_passed_on_once() {
     let _turn = common::turn();
     let scratch = Scratch::new("signals");
     let (output, ready) = (scratch.path("out"), scratch.path("ready"));
-    for (signal, more) in [("INT", None), ("HUP", Some("--children")), ("TERM", Some("--threads"))] {
+    for (signal, more) in
+        [("INT", None), ("HUP", Some("--children")), ("TERM", Some("--threads")), ("QUIT", None)]
+    {
         let _ = fs::remove_file(&ready);
         let file = ready.display().to_string();
         let mut command = Command::new(NODE_FLAME);
@@ -223,27 +226,129 @@ fn every_signal_that_ends_programs_is_passed_on_once() {
     }
 }
 
+/// Counts a signal that ends nothing, computes after the first one, and ends with 6.
+const GOES_ON: &str = "
+    let count = 0;
+    function burnAfterTheSignal() { const until = Date.now() + 20; while (Date.now() < until); }
+    for (const signal of ['SIGUSR1', 'SIGUSR2', 'SIGCONT']) process.on(signal, () => {
+        if (count++ > 0) return;
+        setInterval(burnAfterTheSignal, 21);
+        setTimeout(() => { console.log(`${signal} came ${count} times`); process.exit(6); }, 1500);
+    });
+    setInterval(() => {}, 1000);
+    setTimeout(() => require('fs').writeFileSync(process.argv[1], `${process.pid}\\n`), 300);
+";
+
+/// The process id that a program wrote into a file, as a whole line.
+fn pid_in(ready: &Path) -> u32 {
+    common::eventually("the command runs", || {
+        fs::read_to_string(ready).ok()?.strip_suffix('\n').map(|pid| pid.parse().expect("a process id"))
+    })
+}
+
 #[test]
-fn a_ctrl_c_in_the_terminal_reaches_the_command_once() {
+fn after_signals_that_end_nothing_the_command_is_sampled_on() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("goes-on");
+    let (output, ready) = (scratch.path("out"), scratch.path("ready"));
+    for (signal, more) in [("USR1", None), ("USR2", Some("--children")), ("CONT", None)] {
+        let _ = fs::remove_file(&ready);
+        let file = ready.display().to_string();
+        let mut command = Command::new(NODE_FLAME);
+        command.args(["run", "folded", "30", "-o"]).arg(&output).args(more);
+        command.args(["--", "node", "-e", GOES_ON, &file]).stdin(Stdio::null());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        pid_in(&ready);
+        common::kill(child.id(), signal);
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        ended.assert(6, &["Wrote "]);
+        assert_eq!(ended.stdout, format!("SIG{signal} came 1 times\n"));
+        let (after, all) = samples(&output, "burnAfterTheSignal:");
+        assert!(after > 20, "SIG{signal}: {after} of {all}");
+    }
+}
+
+#[test]
+fn a_signal_before_its_node_is_there_reaches_the_command_and_the_search_goes_on() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("early");
+    let (output, ready) = (scratch.path("out"), scratch.path("ready"));
+    // The shell starts Node when the signal comes.
+    let script = format!(
+        "trap 'node \"{}\"; exit 8' USR1; echo $$ > '{}'; while :; do sleep 0.05; done",
+        busy(&scratch),
+        ready.display()
+    );
+    let child = run("30", &output, &["sh", "-c", &script]).stderr(Stdio::piped()).spawn().unwrap();
+    pid_in(&ready);
+    common::kill(child.id(), "USR1");
+    Ended::from(child.wait_with_output().unwrap()).assert(8, &["Wrote "]);
+    assert!(samples(&output, "burnForTheTest:").0 > 5);
+}
+
+/// The state of a process as `/proc` has it: `T` is stopped.
+fn state(pid: u32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+    stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).expect("a state")
+}
+
+#[test]
+fn a_suspension_takes_the_command_along_and_both_go_on_after_it() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("suspended");
+    let (output, ready) = (scratch.path("out"), scratch.path("ready"));
+    // As `kill` sends it to node-flame alone, and as a shell does to all of the job.
+    for is_job in [false, true] {
+        let _ = fs::remove_file(&ready);
+        let mut command = run("30", &output, &["node", "-e", GOES_ON, &ready.display().to_string()]);
+        // A process group of its own, as a shell gives to a job.
+        command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("it starts");
+        let (flame, node) = (child.id(), pid_in(&ready));
+        wait_until("it is sampled", || common::is_traced(node));
+        let send = |signal: &str| match is_job {
+            true => common::kill_group(flame, signal),
+            false => common::kill(flame, signal),
+        };
+        send("TSTP");
+        wait_until("both are stopped", || state(flame) == 'T' && state(node) == 'T');
+        assert!(!common::is_traced(node), "a job: {is_job}");
+        send("CONT");
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        ended.assert(6, &["exited with code 6", "Wrote "]);
+        assert_eq!(ended.stdout, "SIGCONT came 1 times\n", "a job: {is_job}");
+        let (after, all) = samples(&output, "burnAfterTheSignal:");
+        assert!(after > 20, "a job {is_job}: {after} of {all}");
+    }
+}
+
+#[test]
+fn a_key_of_the_terminal_reaches_the_command_once() {
     let _turn = common::turn();
     let scratch = Scratch::new("terminal");
     let (output, ready) = (scratch.path("out"), scratch.path("ready"));
     let program = scratch.file("counter.js", &COUNTER.replace("argv[1]", "argv[2]"));
-    let line =
-        format!("{NODE_FLAME} run folded 30 -o {} -- node {program} {}", output.display(), ready.display());
-    // A terminal of its own, with node-flame and its command in the foreground.
-    let mut terminal = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script, of bsdutils, starts");
-    wait_until("the command runs", || ready.exists());
-    terminal.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
-    let ended = Ended::from(terminal.wait_with_output().unwrap());
-    assert_eq!(ended.code, Some(5), "{}", ended.stdout);
-    assert!(ended.stdout.contains("SIGINT came 1 times"), "{}", ended.stdout);
-    assert!(output.exists());
+    for (key, signal) in [(b"\x03", "SIGINT"), (b"\x1c", "SIGQUIT")] {
+        let _ = (fs::remove_file(&ready), fs::remove_file(&output));
+        let line = format!(
+            "{NODE_FLAME} run folded 30 -o {} -- node {program} {}",
+            output.display(),
+            ready.display()
+        );
+        // A terminal of its own, with node-flame and its command in the foreground.
+        let mut terminal = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script, of bsdutils, starts");
+        wait_until("the command runs", || ready.exists());
+        terminal.stdin.as_mut().unwrap().write_all(key).unwrap();
+        let ended = Ended::from(terminal.wait_with_output().unwrap());
+        assert_eq!(ended.code, Some(5), "{}", ended.stdout);
+        assert!(ended.stdout.contains(&format!("{signal} came 1 times")), "{}", ended.stdout);
+        assert!(output.exists());
+    }
 }
 
 #[test]

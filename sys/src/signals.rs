@@ -4,8 +4,17 @@ use std::time::Duration;
 
 /// The signals that a session takes instead of letting them act; those that node-flame was started to
 /// ignore (`nohup`) stay ignored.
-const TAKEN: [i32; 6] =
-    [libc::SIGCHLD, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP, libc::SIGCONT];
+const TAKEN: [i32; 9] = [
+    libc::SIGCHLD,
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGTSTP,
+    libc::SIGCONT,
+];
 
 /// While it lives, the signals that a session takes are blocked in this thread and in all that it starts.
 ///
@@ -52,35 +61,46 @@ impl Blocked {
 
     /// Waits for one of them, at most `timeout`.
     pub fn wait(&self, timeout: Duration) -> Option<Taken> {
-        let timeout = libc::timespec {
-            tv_sec: timeout.as_secs().min(1 << 30) as _,
-            tv_nsec: timeout.subsec_nanos() as _,
-        };
-        // SAFETY: plain data for which zero is a value; the call reads and writes locals that live here,
-        // and the fields read are those that the kernel fills for the signals waited for.
-        unsafe {
-            let mut info: libc::siginfo_t = std::mem::zeroed();
-            let signal = libc::sigtimedwait(&self.taken, &mut info, &timeout);
-            (signal > 0).then(|| Taken { signal, sender: info.si_pid() as u32 })
-        }
+        wait(&self.taken, timeout)
     }
 
-    /// Lets a signal do what it does by default, on this thread.
-    pub(crate) fn act(&self, signal: i32) {
-        // SAFETY: plain data for which zero is a value; the calls read and write locals that live here, and
-        // run no handler: none is installed.
+    /// Lets a signal that stops do so, on this thread. Returns when node-flame goes on; the SIGCONT that had
+    /// it do so is taken with it.
+    pub fn suspend(&self, signal: i32) {
+        let alone = |signal| {
+            // SAFETY: plain data for which zero is a value; the calls write to a local with valid numbers.
+            unsafe {
+                let mut alone: libc::sigset_t = std::mem::zeroed();
+                libc::sigemptyset(&mut alone);
+                libc::sigaddset(&mut alone, signal);
+                alone
+            }
+        };
+        let stop = alone(signal);
+        // SAFETY: the calls read locals that live here, and run no handler: none is installed.
         unsafe {
-            let mut alone: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&mut alone);
-            libc::sigaddset(&mut alone, signal);
             libc::raise(signal);
-            libc::pthread_sigmask(libc::SIG_UNBLOCK, &alone, std::ptr::null_mut());
-            libc::pthread_sigmask(libc::SIG_BLOCK, &alone, std::ptr::null_mut());
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &stop, std::ptr::null_mut());
+            libc::pthread_sigmask(libc::SIG_BLOCK, &stop, std::ptr::null_mut());
         }
+        wait(&alone(libc::SIGCONT), Duration::ZERO);
     }
 
     pub(crate) fn before(&self) -> Before {
         self.before
+    }
+}
+
+/// Waits for one signal of a set of blocked ones.
+fn wait(set: &libc::sigset_t, timeout: Duration) -> Option<Taken> {
+    let timeout =
+        libc::timespec { tv_sec: timeout.as_secs().min(1 << 30) as _, tv_nsec: timeout.subsec_nanos() as _ };
+    // SAFETY: plain data for which zero is a value; the call reads and writes locals that live here, and the
+    // fields read are those that the kernel fills for the signals waited for.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let signal = libc::sigtimedwait(set, &mut info, &timeout);
+        (signal > 0).then(|| Taken { signal, sender: info.si_pid() as u32 })
     }
 }
 

@@ -161,7 +161,7 @@ impl Child {
             // Node runs its first JavaScript after 15 ms at the earliest; a wrapper can take seconds.
             let pause = (waited / 50).clamp(Duration::from_millis(1), Duration::from_millis(50));
             if let Some(taken) = signals.wait(pause)
-                && !matches!(taken.signal, libc::SIGCHLD | libc::SIGCONT | libc::SIGTSTP)
+                && taken.signal != libc::SIGCHLD
             {
                 return Found::Signal(taken);
             }

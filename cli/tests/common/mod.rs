@@ -190,6 +190,18 @@ pub fn kill(pid: u32, signal: &str) {
     assert!(done.expect("kill starts").success());
 }
 
+/// Sends a signal to a process group.
+pub fn kill_group(group: u32, signal: &str) {
+    let done = Command::new("kill").args([&format!("-{signal}"), "--", &format!("-{group}")]).status();
+    assert!(done.expect("kill starts").success());
+}
+
+/// Prints what a passing test has to tell too: the test harness does not hold this back.
+pub fn tell(text: &str) {
+    // Where stderr is gone, nobody listens.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// A directory of its own, removed at the end.
 pub struct Scratch(PathBuf);
 

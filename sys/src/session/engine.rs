@@ -52,7 +52,7 @@ pub(super) fn run(
             Part::End(end) => return Ok(session.outcome(end)),
             Part::Suspend(signal) => {
                 visitor.suspended(true);
-                signals.act(signal);
+                signals.suspend(signal);
                 visitor.suspended(false);
                 session.beat.restart(clock::monotonic_ns());
             }
@@ -185,9 +185,14 @@ impl Hand<'_> {
                     libc::SIGCONT if Some(taken.sender) == self.watchdog.pid() => {
                         return Some(Part::Suspend(libc::SIGSTOP));
                     }
-                    libc::SIGCONT => {}
-                    libc::SIGTSTP => return Some(Part::Suspend(libc::SIGTSTP)),
-                    _ => return Some(Part::End(End::Signal(taken))),
+                    signal => {
+                        let flow = visitor.signalled(taken);
+                        match (signal, flow) {
+                            (libc::SIGTSTP, _) => return Some(Part::Suspend(signal)),
+                            (libc::SIGCONT, _) | (_, Flow::Continue) => {}
+                            _ => return Some(Part::End(End::Signal(taken))),
+                        }
+                    }
                 },
             }
         }

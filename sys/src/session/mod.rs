@@ -144,6 +144,12 @@ pub trait Visitor: Send {
     /// A process of the session has ended, or has become another program.
     fn process_ended(&mut self, _process: u16, _end: ProcessEnd) {}
 
+    /// node-flame got a signal. Whether the session goes on; by SIGCONT it does so anyway, and after SIGTSTP
+    /// and the suspension.
+    fn signalled(&mut self, _taken: Taken) -> Flow {
+        Flow::Stop
+    }
+
     /// node-flame is about to be suspended (Ctrl-Z), or goes on after that. Nothing is traced meanwhile.
     fn suspended(&mut self, _is_so: bool) {}
 
