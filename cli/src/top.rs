@@ -123,11 +123,11 @@ pub fn top(wanted: &args::Top) -> Result<ExitCode, Failure> {
     let outcome = session::run(&signals, process, options, &mut topping);
     shared.over.store(true, Ordering::Relaxed);
     if spawned.is_ok() {
-        // From here on a second signal ends node-flame at once.
-        drop(signals);
         let _ = end.recv_timeout(PATIENCE);
     }
     terminal::leave();
+    // A second signal has waited for that.
+    drop(signals);
     let outcome = outcome.map_err(|refusal| Failure::Refused(pid, refusal))?;
     if let Some(ended) = message::end(&outcome.end) {
         say(&format!("{pid} {ended}."));
@@ -444,5 +444,50 @@ impl View {
         }
         let is_ours = locked(&self.shared.is_ours);
         if *is_ours { terminal::draw(picture.as_bytes()) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// Run on a terminal by the test below. It looks at the settings, and panics.
+    #[test]
+    #[ignore = "panics"]
+    fn takes_a_terminal_over_and_panics() {
+        give_back_on_panic();
+        terminal::enter();
+        let _ = Command::new("stty").arg("-g").status();
+        panic!("as it may happen");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        let us = std::env::current_exe().unwrap();
+        let panics = "--ignored --nocapture --exact top::tests::takes_a_terminal_over_and_panics";
+        let line = format!("stty -g; {} {panics}; stty -g", us.display());
+        let mut terminal = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script, of bsdutils, starts");
+        let keyboard = terminal.stdin.take();
+        let output = terminal.wait_with_output().unwrap();
+        drop(keyboard);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let is_look = |line: &&str| line.matches(':').count() > 30 && !line.contains(' ');
+        let looks: Vec<&str> =
+            text.lines().map(|line| line.trim_start_matches("\x1b[?1049h")).filter(is_look).collect();
+        let [before, taken_over, after] = looks[..] else { panic!("{text}") };
+        assert_eq!(before, after);
+        assert_ne!(before, taken_over);
+        let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part:?} in {text}"));
+        // The message stands on the screen that is left.
+        assert!(
+            at("\x1b[?1049h") < at("\x1b[?1049l") && at("\x1b[?1049l") < at("as it may happen"),
+            "{text}"
+        );
     }
 }

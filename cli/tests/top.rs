@@ -6,6 +6,7 @@ use common::{NODE_FLAME, Target, assert_free, eventually, is_traced, kill, start
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// Two functions, one of which takes nearly all the time.
 const PROGRAM: &str = "
@@ -58,12 +59,20 @@ impl Screen {
 
     #[track_caller]
     fn is(&self, what: &str, condition: impl Fn(&str) -> bool) -> String {
-        eventually(what, || Some(self.text()).filter(|screen| condition(screen)))
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let screen = self.text();
+            if condition(&screen) {
+                return screen;
+            }
+            assert!(Instant::now() < until, "waited in vain for {what}; there is\n{screen}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Starts `top` between two looks at the terminal's settings.
     fn start(&self, target: &Target) {
-        let line = format!("stty -g; {NODE_FLAME} {} top; echo \"code $?\"; stty -g", target.pid());
+        let line = format!("clear; stty -g; {NODE_FLAME} {} top; echo \"code $?\"; stty -g", target.pid());
         self.keys(&[&line, "Enter"]);
         self.shows("hot:[eval]:2");
     }
@@ -71,7 +80,6 @@ impl Screen {
     /// Fails unless the terminal is as it was and `top` ended with this code.
     #[track_caller]
     fn assert_given_back(&self, code: i32) {
-        let is_look = |line: &&str| line.matches(':').count() > 30 && !line.contains(' ');
         let screen =
             self.is("both looks at the settings", |screen| screen.lines().filter(is_look).count() == 2);
         let looks: Vec<&str> = screen.lines().filter(is_look).collect();
@@ -97,6 +105,26 @@ fn row<'a>(screen: &'a str, label: &str) -> Option<&'a str> {
     screen.lines().find(|line| line.ends_with(label))
 }
 
+/// Whether a line is a look at the terminal's settings, as `stty -g` writes them.
+fn is_look(line: &&str) -> bool {
+    line.matches(':').count() > 30 && !line.contains(' ')
+}
+
+/// The number of samples that the first line tells.
+fn samples(screen: &str) -> Option<u64> {
+    screen.lines().next()?.strip_suffix(" samples")?.rsplit(' ').next()?.parse().ok()
+}
+
+/// The process that traces the target.
+fn tracer(target: &Target) -> u32 {
+    let field = |pid: &str, name: &str| -> String {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+    };
+    let thread = field(&target.pid().to_string(), "TracerPid:");
+    field(&thread, "Tgid:").parse().unwrap()
+}
+
 #[test]
 fn keys_sort_filter_pause_and_quit() {
     let (mut target, screen) = (Target::script(PROGRAM, &[]), Screen::new());
@@ -114,20 +142,13 @@ fn keys_sort_filter_pause_and_quit() {
     assert!(lines[4].starts_with("*SELF %") && lines[23].starts_with("q quit"), "{picture}");
     screen.keys(&["t"]);
     screen.shows("*TOTAL %");
+    screen.keys(&["s"]);
+    screen.shows("*SELF %");
     screen.keys(&["/HOT:"]);
     let filtered = screen.shows("filter: HOT:_");
     assert!(row(&filtered, "turn:[eval]:7").is_none(), "{filtered}");
     screen.keys(&["Escape"]);
     screen.shows("turn:[eval]:7");
-    screen.keys(&["n"]);
-    screen.shows(&format!("thread: main ({})", target.pid()));
-    screen.keys(&["Right"]);
-    screen.shows("thread: all");
-    screen.keys(&["Space"]);
-    screen.shows("PAUSED");
-    screen.keys(&["Space", "r"]);
-    screen.is("it is no longer paused", |screen| !screen.contains("PAUSED"));
-    screen.shows("hot:[eval]:2");
     screen.tmux(&["resize-window", "-x", "50", "-y", "12"]);
     screen.is("it fits a small screen", |screen| {
         screen.lines().count() == 12 && screen.lines().last().is_some_and(|line| line.starts_with("q quit"))
@@ -139,23 +160,77 @@ fn keys_sort_filter_pause_and_quit() {
 }
 
 #[test]
+fn a_pause_holds_the_picture_and_a_reset_counts_from_nothing() {
+    let (target, screen) = (Target::script(PROGRAM, &[]), Screen::new());
+    screen.start(&target);
+    screen.is("a window of some seconds", |screen| samples(screen) >= Some(300));
+    screen.keys(&["Space"]);
+    screen.shows("PAUSED");
+    let paused =
+        eventually("it is drawn to its end", || Some(screen.text()).filter(|drawn| *drawn == screen.text()));
+    // Longer than two of its pictures would last.
+    let until = Instant::now() + Duration::from_millis(2500);
+    while Instant::now() < until {
+        assert_eq!(screen.text(), paused);
+    }
+    screen.keys(&["Space"]);
+    screen.is("it goes on", |screen| !screen.contains("PAUSED") && samples(screen) != samples(&paused));
+    screen.is("the window is full again", |screen| samples(screen) >= Some(300));
+    screen.keys(&["r"]);
+    screen.is("it has begun anew", |screen| samples(screen).is_some_and(|samples| samples < 150));
+    // That it names functions as before, from tables that were empty.
+    screen.is("samples come again", |screen| {
+        samples(screen) > Some(150) && row(screen, "hot:[eval]:2").is_some()
+    });
+}
+
+/// A thread beside the main one that computes in a function of its own.
+const WORKERS: &str = "
+    const { Worker } = require('worker_threads');
+    const burn = (name) => `
+        function ${name}(until) { let sum = 0; while (Date.now() < until) sum = (sum * 31 + 7) % 65521; return sum; }
+        (function turn() { ${name}(Date.now() + 8); setTimeout(turn, 2); })();`;
+    new Worker(burn('hotInWorker'), { eval: true }).on('online', () => console.log('ready'));
+    eval(burn('hotOnMain'));
+";
+
+#[test]
+fn keys_switch_between_all_threads_and_each_alone() {
+    let (target, screen) = (Target::script(WORKERS, &[]), Screen::new());
+    screen.keys(&[&format!("{NODE_FLAME} {} top", target.pid()), "Enter"]);
+    let holds = |screen: &str| ["hotOnMain:", "hotInWorker:"].map(|name| screen.contains(name));
+    let both = screen.is("both functions", |screen| holds(screen) == [true, true]);
+    assert!(both.contains("thread: all"), "{both}");
+    let main = format!("thread: main ({})", target.pid());
+    let is_main = |screen: &str| screen.contains(&main) && holds(screen) == [true, false];
+    let is_all = |screen: &str| screen.contains("thread: all") && holds(screen) == [true, true];
+    let is_worker = |screen: &str| {
+        !screen.contains("thread: all") && !screen.contains(&main) && holds(screen) == [false, true]
+    };
+    screen.keys(&["n"]);
+    screen.is("the main thread alone", is_main);
+    screen.keys(&["Right"]);
+    screen.is("the worker alone", is_worker);
+    screen.keys(&["Down"]);
+    screen.is("all of them", is_all);
+    screen.keys(&["p"]);
+    screen.is("the worker, backwards", is_worker);
+    screen.keys(&["Left"]);
+    screen.is("the main thread, backwards", is_main);
+    screen.keys(&["Up"]);
+    screen.is("all of them, backwards", is_all);
+}
+
+#[test]
 fn the_terminal_is_given_back_after_signals_and_the_targets_end() {
     let screen = Screen::new();
-    for way in ["C-c", "TERM", "INT", "target"] {
+    for way in ["C-c", "C-\\", "TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "target"] {
         let mut target = Target::script(PROGRAM, &[]);
-        screen.keys(&["clear", "Enter"]);
         screen.start(&target);
         match way {
-            "C-c" => screen.keys(&["C-c"]),
             "target" => target.kill(),
-            signal => {
-                let status = format!("/proc/{}/status", target.pid());
-                let status = std::fs::read_to_string(status).unwrap();
-                let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")).unwrap().trim();
-                let status = std::fs::read_to_string(format!("/proc/{tracer}/status")).unwrap();
-                let process = status.lines().find_map(|line| line.strip_prefix("Tgid:")).unwrap().trim();
-                kill(process.parse().unwrap(), signal);
-            }
+            key if key.starts_with("C-") => screen.keys(&[key]),
+            signal => kill(tracer(&target), signal),
         }
         screen.assert_given_back(0);
         if way == "target" {
@@ -164,6 +239,24 @@ fn the_terminal_is_given_back_after_signals_and_the_targets_end() {
             target.assert_unharmed();
         }
     }
+}
+
+#[test]
+fn a_second_interrupt_waits_until_the_terminal_is_given_back() {
+    let (mut target, screen) = (Target::script(PROGRAM, &[]), Screen::new());
+    screen.start(&target);
+    let top = tracer(&target);
+    let twice = format!("kill -INT {top}; kill -TERM {top}");
+    // The second one may find it gone.
+    Command::new("sh").args(["-c", &twice]).stderr(Stdio::null()).status().unwrap();
+    let picture = screen.is("the shell is back", |screen| screen.trim_end().ends_with('%'));
+    assert!(!picture.contains("TOTAL %"), "{picture}");
+    // The shell may have left out what was to come after `top`.
+    screen.keys(&["stty -g; echo END", "Enter"]);
+    let picture = screen.is("its settings", |screen| screen.lines().any(|line| line == "END"));
+    let looks: Vec<&str> = picture.lines().filter(is_look).collect();
+    assert!(looks.len() > 1 && looks.iter().all(|look| *look == looks[0]), "{picture}");
+    target.assert_unharmed();
 }
 
 #[test]
@@ -201,6 +294,21 @@ fn a_dumb_terminal_gets_plain_lines() {
     screen.keys(&["C-c"]);
     screen.is("the shell is back", |screen| screen.trim_end().ends_with('%'));
     target.assert_unharmed();
+}
+
+#[test]
+fn a_picture_comes_each_second() {
+    let target = Target::script(PROGRAM, &[]);
+    let mut child = start_node_flame(&format!("{} top", target.pid()));
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let heads = lines.filter(|line| line.starts_with(&format!("{} node [eval]: ", target.pid())));
+    let times: Vec<Instant> = heads.map(|_| Instant::now()).take(7).collect();
+    let passed = times[6] - times[0];
+    common::tell(&format!("7 pictures: the last one {passed:?} after the first"));
+    // Never more often; a busy machine may make them late.
+    assert!(passed > Duration::from_secs(5) && passed < Duration::from_secs(12), "{passed:?}");
+    kill(child.id(), "TERM");
+    child.wait().unwrap();
 }
 
 #[test]

@@ -55,7 +55,12 @@ pub fn leave() {
         let _ = tcsetattr(stdin(), OptionalActions::Now, &was);
         // Ctrl-S may have halted it: who waits to write would wait for ever.
         let _ = tcflow(stdout(), Action::OOn);
-        let _ = draw(LEAVE);
+        let stdout = stdout();
+        let patience = Timespec { tv_sec: 1, tv_nsec: 0 };
+        // By no lock: whoever draws may be held up by a line that is dead, and no signal ends us here.
+        if let Ok(1..) = poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], Some(&patience)) {
+            let _ = rustix::io::write(stdout, LEAVE);
+        }
     }
 }
 
