@@ -66,6 +66,16 @@ impl Process {
         self.text("maps", into)
     }
 
+    /// Bytes of address space that it has mapped, whatever for; 0 for a kernel thread and for a zombie. Costs a
+    /// part of what `maps` does, and any user may ask.
+    pub fn virtual_size(&self, buffer: &mut Vec<u8>) -> Result<u64, Errno> {
+        self.text("statm", buffer)?;
+        let pages = buffer.split(|byte| *byte == b' ').next().and_then(status::decimal).unwrap_or(0);
+        // SAFETY: a call that reads a number of the system's.
+        let page_size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        Ok(pages.saturating_mul(page_size.cast_unsigned()))
+    }
+
     /// `status`: names, ids, state, tracer, capabilities.
     pub fn status(&self) -> Result<Status, Errno> {
         let mut text = Vec::new();

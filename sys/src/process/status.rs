@@ -116,7 +116,7 @@ fn after_name(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// A decimal number; a negative one is its bit pattern.
-fn decimal(text: &[u8]) -> Option<u64> {
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     text.parse::<u64>().ok().or_else(|| text.parse::<i64>().ok().map(|number| number as u64))
 }
