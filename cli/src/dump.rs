@@ -2,8 +2,9 @@
 //!
 //! A thread that waits is read where it waits; one that runs is held while its registers and its stack are
 //! copied. The copy is walked when it runs again; objects that moved meanwhile are noticed, as they are for
-//! every sample. Arguments are values and not things that can be compared: for them a thread is held until
-//! they are read.
+//! every sample. Arguments are values and not things that can be compared: for them a thread is held a second
+//! time, until they are read. By the walk of its copy its functions are known then: to learn them is most of
+//! the work.
 
 use crate::args;
 use crate::member::name_of;
@@ -23,6 +24,7 @@ use flame_sys::memory::ProcessMemory;
 use flame_sys::process::{Process, call_name};
 use flame_sys::session::{self, Asleep, End, Options, ThreadKey, Verdict, Visitor};
 use flame_sys::signals::Blocked;
+use std::cell::RefCell;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,6 +36,12 @@ const LOOKS: [(Duration, u32); 3] =
 /// Bytes of a stack that are copied in the stop. What lies above is of callers that have long called, and
 /// can be read later.
 const COPY_BYTES: usize = 64 << 10;
+
+/// Arguments are read by blocks of so many bytes, a power of two below a page's size.
+const BLOCK: u64 = 256;
+
+/// Blocks that are kept: of what is beyond, every word is read by itself.
+const BLOCKS: usize = 256;
 
 /// Writes the dump.
 pub fn dump(wanted: &args::Dump) -> Result<ExitCode, Failure> {
@@ -67,37 +75,46 @@ pub fn dump(wanted: &args::Dump) -> Result<ExitCode, Failure> {
         process: Process::open(pid).ok(),
         sampler,
         threads: Vec::new(),
+        indices: Vec::new(),
         arguments: wanted.arguments,
+        learns: false,
+        learnt: Vec::new(),
         sampled: false,
         copied: None,
         // Written once, so that no page of it has to be found in a stop.
         stack: vec![1; COPY_BYTES],
+        blocks: RefCell::new(vec![(1, [1; BLOCK as usize]); BLOCKS]),
         pending: Vec::new(),
     };
     let mut held = Held::default();
     let mut process = Some(process);
-    for (duration, rate_hz) in LOOKS {
-        let Some(process) = process.take().or_else(|| Process::open(pid).ok()) else { break };
-        let options = Options { rate_hz, duration, max_pause_percent: 100.0, wall: true };
-        let outcome = session::run(&signals, process, options, &mut dumping)
-            .map_err(|refusal| Failure::Refused(pid, refusal))?;
-        dumping.quiet();
-        held.total_ns += outcome.pauses.total_ns;
-        held.longest_ns = held.longest_ns.max(outcome.pauses.max_ns);
-        if outcome.end != End::Time {
-            if let Some(ended) = message::end(&outcome.end) {
-                say(&format!("{pid} {ended}."));
+    'looks: for learns in [true, false].into_iter().skip(usize::from(!wanted.arguments)) {
+        dumping.learns = learns;
+        for (duration, rate_hz) in LOOKS {
+            let Some(process) = process.take().or_else(|| Process::open(pid).ok()) else { break 'looks };
+            let options = Options { rate_hz, duration, max_pause_percent: 100.0, wall: true };
+            let outcome = session::run(&signals, process, options, &mut dumping)
+                .map_err(|refusal| Failure::Refused(pid, refusal))?;
+            dumping.quiet();
+            held.total_ns += outcome.pauses.total_ns;
+            held.longest_ns = held.longest_ns.max(outcome.pauses.max_ns);
+            if outcome.end != End::Time {
+                if let Some(ended) = message::end(&outcome.end) {
+                    say(&format!("{pid} {ended}."));
+                }
+                break 'looks;
             }
-            break;
-        }
-        if dumping.threads.iter().all(|thread| thread.doing != Doing::Unread) {
-            break;
+            if dumping.threads.iter().all(|thread| dumping.is_done_with(thread)) {
+                break;
+            }
         }
     }
     let Dumping { sampler, threads, .. } = dumping;
     held.threads = threads.iter().filter(|thread| thread.doing == Doing::Running).count() as u64;
     let mut symbols = Names::of(sampler.native_places(), sampler.maps().clone(), &objects, &debug_files);
     let profile = sampler.finish(meta, Receipt::default(), &mut symbols);
+    // As for a profile: a reader of stdout may let us wait for ever.
+    let _blocked = output.path().map(|_| signals);
     output.write(|to| match wanted.json {
         true => dump::json(&profile, &threads, &held, &wanted.view, to),
         false => dump::text(&profile, &threads, &wanted.view, to),
@@ -128,14 +145,73 @@ struct Dumping<'a> {
     process: Option<Process>,
     sampler: Sampler<'a>,
     threads: Vec<Dumped>,
+    /// Which thread the sampler knows by each index: what it has learnt of one is kept from look to look.
+    indices: Vec<u32>,
     arguments: bool,
+    /// These looks are for the functions that threads run, so that the looks for their arguments are short.
+    learns: bool,
+    /// Threads that need no such look any more.
+    learnt: Vec<u32>,
     /// The last stop gave a stack.
     sampled: bool,
     /// The last stop's registers, and how much of its stack was copied.
     copied: Option<(Registers, usize)>,
     stack: Vec<u8>,
+    /// Memory that was read in a stop, by its address.
+    blocks: RefCell<Vec<Block>>,
     /// Threads that run again and are to be walked: their registers, and the copies of their stacks.
     pending: Vec<(ThreadKey, u64, Registers, Vec<u8>)>,
+}
+
+type Block = (u64, [u8; BLOCK as usize]);
+
+/// The memory of a thread that stands. A word of it is asked for several times, and others beside it: all that
+/// lies around it is read at once, and once.
+struct Near<'a> {
+    memory: &'a ProcessMemory,
+    blocks: &'a RefCell<Vec<Block>>,
+}
+
+impl Near<'_> {
+    /// Fills `into` from one block; `None` if it cannot be kept.
+    fn copy(&self, address: u64, into: &mut [u8]) -> Option<()> {
+        let (start, from) = (address & !(BLOCK - 1), (address % BLOCK) as usize);
+        let mut blocks = self.blocks.borrow_mut();
+        let known = blocks.iter().position(|block| block.0 == start);
+        if known.is_none() && blocks.len() < BLOCKS {
+            let mut block = [0; BLOCK as usize];
+            // All of it is in one page: it can be read, or no part of it.
+            self.memory.read(start, &mut block).ok()?;
+            blocks.push((start, block));
+        }
+        let block = blocks.get(known.unwrap_or(blocks.len() - 1)).filter(|block| block.0 == start)?;
+        into.copy_from_slice(block.1.get(from..from + into.len())?);
+        Some(())
+    }
+}
+
+impl Memory for Near<'_> {
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Fault> {
+        let first = into.len().min((BLOCK - address % BLOCK) as usize);
+        let (first, rest) = into.split_at_mut(first);
+        let next = address.wrapping_add(first.len() as u64);
+        if self.copy(address, first).is_some() && (rest.is_empty() || self.copy(next, rest).is_some()) {
+            return Ok(());
+        }
+        self.memory.read(address, into)
+    }
+
+    fn read_prefix(&self, address: u64, into: &mut [u8]) -> usize {
+        let is_small = into.len() as u64 <= BLOCK;
+        if is_small && self.read(address, into).is_ok() {
+            return into.len();
+        }
+        self.memory.read_prefix(address, into)
+    }
+
+    fn read_batch(&self, spans: &mut [Span], buffer: &mut [u8]) {
+        self.memory.read_batch(spans, buffer);
+    }
 }
 
 /// The memory of a process, with a part of it as it was.
@@ -187,8 +263,13 @@ impl Dumping<'_> {
         self.threads.iter_mut().find(|thread| thread.thread.tid == tid)
     }
 
-    fn is_read(&mut self, tid: u32) -> bool {
-        self.thread(tid).is_none_or(|thread| thread.doing != Doing::Unread)
+    fn is_done_with(&self, thread: &Dumped) -> bool {
+        if self.learns { self.learnt.contains(&thread.thread.tid) } else { thread.doing != Doing::Unread }
+    }
+
+    fn is_done(&self, tid: u32) -> bool {
+        let known = self.threads.iter().find(|thread| thread.thread.tid == tid);
+        known.is_none_or(|thread| self.is_done_with(thread))
     }
 
     fn read(&mut self, tid: u32, doing: Doing) {
@@ -208,23 +289,30 @@ impl Visitor for Dumping<'_> {
             self.threads.push(Dumped { thread: thread.clone(), doing: Doing::Unread, arguments: Vec::new() });
             thread
         });
-        if self.is_read(thread.tid) {
+        if self.is_done(thread.tid) {
             return false;
         }
-        self.sampler.thread(usize::from(thread.index), known, thread.tid == self.pid);
+        let index = usize::from(thread.index);
+        if self.indices.get(index) != Some(&thread.tid) {
+            self.indices.resize(self.indices.len().max(index + 1), 0);
+            self.indices[index] = thread.tid;
+            self.sampler.thread(index, known, thread.tid == self.pid);
+        }
         true
     }
 
     fn held(&mut self, thread: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict {
-        if self.is_read(thread.tid) {
+        if self.is_done(thread.tid) {
             return Verdict::NotWanted;
         }
-        if !self.arguments {
+        if self.learns || !self.arguments {
             let copied = memory.read_prefix(registers.sp(self.arch), &mut self.stack);
             self.copied = Some((*registers, copied));
             return Verdict::NotWanted;
         }
-        let stopped = self.sampler.held(usize::from(thread.index), registers, memory);
+        self.blocks.borrow_mut().clear();
+        let memory = Near { memory, blocks: &self.blocks };
+        let stopped = self.sampler.held(usize::from(thread.index), registers, &memory);
         self.sampled = stopped == Stopped::Sampled;
         if self.sampled { Verdict::NotWanted } else { Verdict::Lost }
     }
@@ -250,16 +338,22 @@ impl Visitor for Dumping<'_> {
             let memory = ProcessMemory::new(self.pid);
             let overlaid = Overlaid { memory: &memory, base: registers.sp(self.arch), copy: &copy };
             let index = usize::from(thread.index);
-            if self.sampler.held(index, &registers, &overlaid) == Stopped::Sampled
-                && self.sampler.released(index, at_us, &memory).is_some()
-            {
+            let is_sampled = self.sampler.held(index, &registers, &overlaid) == Stopped::Sampled;
+            if self.learns {
+                self.learnt.push(thread.tid);
+            } else if is_sampled && self.sampler.released(index, at_us, &memory).is_some() {
                 self.read(thread.tid, Doing::Running);
             }
         }
     }
 
     fn asleep(&mut self, thread: ThreadKey, at: Asleep<'_>, memory: &ProcessMemory) -> Verdict {
-        if self.is_read(thread.tid) {
+        if self.is_done(thread.tid) {
+            return Verdict::NotWanted;
+        }
+        if self.learns {
+            // It is not held at all.
+            self.learnt.push(thread.tid);
             return Verdict::NotWanted;
         }
         let call = at.call();
@@ -282,6 +376,24 @@ impl Visitor for Dumping<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_was_read_is_not_read_again() {
+        let memory = ProcessMemory::new(std::process::id());
+        let blocks = RefCell::new(Vec::new());
+        let near = Near { memory: &memory, blocks: &blocks };
+        let mut now = vec![7u8; 4 * BLOCK as usize];
+        let start = now.as_ptr() as u64;
+        assert_eq!(near.word(start + 300), Ok(u64::from_le_bytes([7; 8])));
+        now.fill(8);
+        assert_eq!(near.word(start + 300), Ok(u64::from_le_bytes([7; 8])));
+        // Beyond a block it is read as it is.
+        let mut into = [0; 2 * BLOCK as usize];
+        assert_eq!(near.read(start + 8, &mut into), Ok(()));
+        assert_eq!(into, [8; 2 * BLOCK as usize]);
+        assert!(near.word(8).is_err() && near.word(u64::MAX - 3).is_err());
+        drop(now);
+    }
 
     #[test]
     fn a_copy_lies_over_the_memory_below_it() {

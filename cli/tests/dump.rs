@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Target, assert_free, node_flame};
+use serde_json::Value;
 
 /// A program in a call that lasts: `BODY` runs in `inner`, called by `outer`.
 fn program(body: &str) -> String {
@@ -75,8 +76,17 @@ fn simple_arguments_are_shown_if_asked_for() {
     let without = node_flame(&format!("{} dump", target.pid())).stdout;
     assert!(!without.contains("al\\u{1b}ice"), "{without}");
     let json = node_flame(&format!("{line} --json")).stdout;
-    assert!(json.contains(r#""arguments":["\"al\\u{1b}ice\"","21","true","null","0.25","#), "{json}");
-    assert!(json.contains(r#""name":"outer","file":"[eval]","line":2,"functionLine":2"#), "{json}");
+    let json: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let mut frames =
+        json["threads"].as_array().unwrap().iter().flat_map(|thread| thread["frames"].as_array().unwrap());
+    let outer = frames.find(|frame| frame["name"] == "outer").unwrap_or_else(|| panic!("{json}"));
+    let place = ["file", "line", "functionLine"].map(|field| &outer[field]);
+    assert_eq!(place, [&"[eval]".into(), &2.into(), &Value::from(2)], "{outer}");
+    let long = format!("\"{long}\"…");
+    assert_eq!(
+        outer["arguments"],
+        serde_json::json!([r#""al\u{1b}ice""#, "21", "true", "null", "0.25", long])
+    );
     assert_free(target.pid());
 }
 
@@ -95,6 +105,40 @@ fn busy_workers_are_dumped_with_the_main_thread() {
         (dump.matches("burning:[").count() == 3).then_some(dump)
     });
     assert_eq!(dump.matches("): running\n").count(), 3, "{dump}");
+    assert_free(target.pid());
+}
+
+#[test]
+fn twelve_busy_threads_are_held_for_less_than_5_ms_together() {
+    let target = Target::script(
+        "const { Worker } = require('worker_threads');
+         const burn = 'function burning(n, name) { for (;;) Math.random(); } burning(7, \"x\");';
+         let online = 0;
+         const ready = () => { if (++online === 11) { console.log('ready'); eval(burn); } };
+         for (let at = 0; at < 11; at++) new Worker(burn, { eval: true }).on('online', ready);",
+        &[],
+    );
+    for more in ["", "--args"] {
+        let mut totals = Vec::new();
+        // On a host with other work, most have time in them in which a held thread's reader waits for a CPU.
+        common::eventually("all threads burn, and a dump of them takes less than 5 ms of their time", || {
+            let json = node_flame(&format!("{} dump --json {more}", target.pid())).stdout;
+            let dump: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+            let is_burning = |thread: &&Value| {
+                let frames = thread["frames"].as_array().unwrap();
+                let burning = frames.iter().find(|frame| frame["name"] == "burning");
+                let arguments = burning.map(|frame| &frame["arguments"]);
+                let expected = if more.is_empty() { Value::Null } else { serde_json::json!(["7", "\"x\""]) };
+                thread["state"] == "running" && arguments == Some(&expected)
+            };
+            if dump["threads"].as_array().unwrap().iter().filter(is_burning).count() == 12 {
+                totals.push(dump["held"]["totalNs"].as_u64().unwrap());
+            }
+            (totals.len() >= 5 && totals.iter().any(|total| *total < 5_000_000)).then_some(())
+        });
+        totals.sort_unstable();
+        common::tell(&format!("12 threads held for {totals:?} ns {more}"));
+    }
     assert_free(target.pid());
 }
 
