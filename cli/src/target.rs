@@ -229,7 +229,13 @@ impl NodeVersion {
     pub fn read(&self) -> Option<String> {
         let at = self.at?;
         let text = self.memory.word(at).ok()?;
-        let length = usize::try_from(self.memory.word(at.wrapping_add(8)).ok()?).ok()?;
+        // A string of the C++ library has its length beside the characters' address, or before the characters: so
+        // in Node's own builds up to 17, which are for the library of an older host.
+        [at.wrapping_add(8), text.wrapping_sub(24)].into_iter().find_map(|length| self.text(text, length))
+    }
+
+    fn text(&self, text: u64, length: u64) -> Option<String> {
+        let length = usize::try_from(self.memory.word(length).ok()?).ok()?;
         let mut bytes = [0; VERSION_BYTES];
         let bytes = bytes.get_mut(..length)?;
         self.memory.read(text, bytes).ok()?;

@@ -29,12 +29,13 @@ const START_FRAMES: u32 = 5;
 /// Functions at the start of Node's threads, as in `src/node_platform.cc`, `src/inspector_*.cc` and
 /// `deps/uv/src/threadpool.c` of Node, and `src/libplatform/*-worker-thread.cc` of V8. A name that ends so,
 /// or the whole of it where it is one word.
-const STARTS: [(&str, &str); 10] = [
+const STARTS: [(&str, &str); 11] = [
     ("::PlatformWorkerThread", "V8 worker"),
     ("::platform::WorkerThread::Run", "V8 worker"),
     ("::DefaultWorkerThreadsTaskRunner::WorkerThread::Run", "V8 worker"),
     ("::BackgroundRunner", "V8 worker"),
     ("::DelayedTaskScheduler::Run", "delayed tasks"),
+    ("::DelayedTaskScheduler::Start()::{lambda(void*)#1}::_FUN", "delayed tasks"),
     ("::StartIoThreadMain", "signal inspector"),
     ("::InspectorIo::ThreadMain", "inspector"),
     ("::SigintWatchdogHelper::RunSigintWatchdog", "interrupt watchdog"),
@@ -127,6 +128,8 @@ mod tests {
     fn helpers_are_told_by_the_functions_at_their_start() {
         assert_eq!(start("node::(anonymous namespace)::PlatformWorkerThread"), Some("V8 worker"));
         assert_eq!(start("worker"), Some("libuv worker"));
+        let node_16 = "node::WorkerThreadsTaskRunner::DelayedTaskScheduler::Start()::{lambda(void*)#1}::_FUN";
+        assert_eq!(start(node_16), Some("delayed tasks"));
         assert_eq!(
             start("node::worker::Worker::StartThread(v8::Value const&)::{lambda(void*)#1}::_FUN"),
             Some(WORKER)
