@@ -10,13 +10,14 @@ use crate::message::Failure;
 use crate::target::{Files, Target};
 use flame_core::profile::{Merger, Meta, Receipt};
 use flame_sys::attach::Refusal;
+use flame_sys::clock;
 use flame_sys::process::{Family, Look, Process};
 use flame_sys::session::ProcessEnd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Between looks at the family.
 const PERIOD: Duration = Duration::from_millis(5);
@@ -26,8 +27,11 @@ const LONGEST: Duration = Duration::from_millis(100);
 const VERSIONS: usize = 8;
 
 /// Processes that have ended and wait until their profiles are taken over, which takes a moment in which
-/// nobody looks for new ones.
+/// nobody looks for new ones: from this number on one of them is, between two looks.
 const PENDING: usize = 8;
+
+/// So many at most wait, which takes memory.
+const MOST_PENDING: usize = 32;
 
 /// What both sides share. Lists and not channels, whose code is large.
 #[derive(Default)]
@@ -115,6 +119,8 @@ pub struct Found {
     /// Why the first process could not be sampled that could not.
     pub refusal: Option<Failure>,
     refused: u64,
+    /// Those that gave no sample.
+    unseen: u64,
     no_room: u64,
     left_out: u64,
     remarks: Vec<(u64, String)>,
@@ -153,7 +159,7 @@ impl Scout {
 fn follow(root: u32, wanted: &args::Profile, shared: &Shared) -> Found {
     let (mut found, mut files, mut family) = (Found::default(), Files::default(), Family::of(root));
     loop {
-        let started = Instant::now();
+        let used_ns = clock::thread_cpu_ns();
         let is_over = shared.is_over.load(Ordering::Acquire);
         let leavers = std::mem::take(&mut *list(&shared.leavers));
         for leaver in leavers {
@@ -163,8 +169,9 @@ fn follow(root: u32, wanted: &args::Profile, shared: &Shared) -> Found {
                     if end == ProcessEnd::Exec {
                         family.give_back(member.pid);
                     }
-                    if member.sampler.taken() > 0 {
-                        found.pending.push(*member);
+                    match member.sampler.taken() {
+                        0 => found.unseen += 1,
+                        _ => found.pending.push(*member),
                     }
                 }
             }
@@ -172,8 +179,12 @@ fn follow(root: u32, wanted: &args::Profile, shared: &Shared) -> Found {
         if is_over {
             break;
         }
-        if found.pending.len() >= PENDING {
-            found.take_over();
+        while found.pending.len() >= PENDING {
+            let first = found.pending.remove(0);
+            found.take(first);
+            if found.pending.len() < MOST_PENDING {
+                break;
+            }
         }
         family.look(&mut |process| {
             let target = match found.recognise(process, &mut files) {
@@ -187,8 +198,10 @@ fn follow(root: u32, wanted: &args::Profile, shared: &Shared) -> Found {
             Look::Taken
         });
         shared.all_gone.store(!family.is_alive(), Ordering::Release);
-        // However large the family is, half of a CPU is left to others.
-        std::thread::sleep(PERIOD.max(started.elapsed()).min(LONGEST));
+        // However large the family is, half of a CPU is left to others. Where others have it anyway, so that this
+        // took long, the next look is not late too.
+        let used = Duration::from_nanos(clock::thread_cpu_ns().saturating_sub(used_ns));
+        std::thread::sleep(used.clamp(PERIOD, LONGEST));
     }
     found.left_out = family.left_out();
     found
@@ -225,6 +238,7 @@ impl Found {
     /// Takes over what was sampled of a process.
     fn take(&mut self, member: Member) {
         if member.sampler.taken() == 0 {
+            self.unseen += 1;
             return;
         }
         self.processes += 1;
@@ -254,6 +268,7 @@ impl Found {
     pub fn remarks(&self) -> Vec<String> {
         let own = [
             (self.refused, "Node processes could not be profiled"),
+            (self.unseen, "Node processes never ran when a sample was due"),
             (self.no_room, "Node processes were not sampled: too many at once"),
             (self.left_out, "processes were not followed: too many at once"),
         ];
