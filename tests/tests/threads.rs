@@ -76,7 +76,9 @@ fn every_thread_that_runs_has_a_root_of_its_own() {
             |root| root.contains("V8") && root.to_lowercase().contains("worker"),
             "v8::internal::",
         );
-        assert!(v8.1 > 0, "{version}: V8's workers {v8:?}\n{}", ended.stdout);
+        // Between two pieces of work they wait for the next one, and are often met on the way there.
+        tell(&format!("{version}: V8's workers, all samples and those at work: {v8:?}"));
+        assert!(v8.0 > 20 && v8.1 > 5, "{version}: V8's workers {v8:?}\n{}", ended.stdout);
         // Workers that live for a moment come and go.
         let said = ended.stderr.lines().find(|line| line.starts_with("Threads: ")).expect("it is said");
         let numbers: Vec<u64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
@@ -117,5 +119,13 @@ fn every_format_has_the_threads() {
         let text = profile(&target, format, &["--threads", "--native", "off"]).stdout;
         assert!(text.contains(&main) || text.contains(&format!("[{},\"main\"]", target.pid())), "{format}");
         assert!(text.contains("indexer") && text.contains("libuv-worker"), "{format}");
+    }
+    let file = std::env::temp_dir().join(format!("node-flame-threads-{}.pprof", std::process::id()));
+    profile(&target, "pprof", &["--threads", "-o", &file.display().to_string()]);
+    let pprof = Command::new("gzip").arg("-dc").arg(&file).output().expect("gzip starts").stdout;
+    let _ = std::fs::remove_file(&file);
+    let pprof = String::from_utf8_lossy(&pprof);
+    for name in [main.as_str(), "indexer (", "libuv-worker (", "V8Worker ("] {
+        assert!(pprof.contains(name), "no {name} in pprof");
     }
 }
