@@ -8,3 +8,8 @@ pub mod pair;
 pub mod recording;
 pub mod session;
 pub mod stop;
+
+/// Whether a short run was asked for, which measures roughly: `--quick`.
+pub fn is_quick() -> bool {
+    std::env::args().any(|argument| argument == "--quick")
+}

@@ -25,6 +25,18 @@ pub const OTHER_THREAD: usize = flame_core::limits::RECALLED_THREADS;
 /// Until a program does what it does for the rest of its life.
 const SETTLING: Duration = Duration::from_millis(300);
 
+/// The command that runs a program, of `bench/programs` if it is a plain name, under a version's Node and its
+/// `flags`.
+///
+/// # Panics
+/// When that version was not fetched.
+pub fn command(version: Version, flags: &[&str], program: impl AsRef<Path>, arguments: &[String]) -> Command {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(program.as_ref());
+    let mut command = Command::new(tests::nodes::node(version));
+    command.args(flags).arg(path).args(arguments);
+    command
+}
+
 /// A running Node program. Killed when it is dropped.
 pub struct Live {
     node: Target,
@@ -46,9 +58,15 @@ impl Live {
     /// # Panics
     /// When it cannot be started, or cannot be sampled.
     pub fn start(program: impl AsRef<Path>, arguments: &[String]) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(program.as_ref());
-        let mut command = Command::new(tests::nodes::node(NODE));
-        let node = Target::ready(command.arg(path).args(arguments)).expect("the program says READY");
+        Self::started(&mut command(NODE, &[], program, arguments))
+    }
+
+    /// The same for any command that runs Node.
+    ///
+    /// # Panics
+    /// As that.
+    pub fn started(command: &mut Command) -> Self {
+        let node = Target::ready(command).expect("the program says READY");
         // Until all is compiled and mapped that will be.
         std::thread::sleep(SETTLING);
         let process = Process::open(node.pid()).expect("the process is there");
@@ -88,6 +106,18 @@ impl Live {
     /// Its mappings, as the kernel wrote them.
     pub fn maps_text(&self) -> &[u8] {
         &self.seen.maps_text
+    }
+
+    /// The object file that holds its V8.
+    pub fn v8(&self) -> Elf<'static> {
+        self.seen.objects[usize::from(self.seen.v8.0)].expect("it was opened")
+    }
+
+    /// The object file that a pc lies in, and what is added to an address of that to get the process'.
+    pub fn code_at(&self, pc: u64) -> Option<(Elf<'static>, u64)> {
+        let place = self.seen.maps.place(pc)?;
+        let elf = self.seen.objects.get(usize::from(place.module.0)).copied().flatten()?;
+        Some((elf, pc.wrapping_sub(elf.vaddr_of(place.offset)?)))
     }
 
     /// A sampler that has seen nothing of it yet.
