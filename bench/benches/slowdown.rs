@@ -1,29 +1,82 @@
-//! What sampling costs the target: its throughput unsampled, under the bare sampler, and under node-flame,
-//! in turns. Says it as a table; `--quick` makes it a short one.
+//! What sampling costs the target: its throughput unsampled, under the bare sampler, under node-flame and
+//! under other profilers, in turns. Says it as a table; `--quick` makes it a short one.
 
+use bench::is_quick;
 use bench::live::Live;
+use bench::peers::{self, Peer};
 use bench::session::{Bare, Sampling, run};
+use bench::turns::Turns;
 use flame_sys::clock;
 use flame_sys::session::{Options, Visitor};
 use std::time::Duration;
+use tests::native::Folder;
+use tests::process::Target;
 
 const KINDS: [&str; 7] = ["numeric", "json", "regexp", "recursion", "garbage", "promises", "http"];
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Unsampled,
     Bare(u32),
     Flame(u32),
+    Perf,
+    /// The inspector is connected and does nothing: what its profiler is compared with.
+    Connected,
+    Inspector,
+    CpuProf,
 }
 
-const WAYS: [Way; 5] = [Way::Unsampled, Way::Bare(997), Way::Flame(99), Way::Flame(250), Way::Flame(997)];
+const WAYS: [Way; 9] = [
+    Way::Unsampled,
+    Way::Bare(997),
+    Way::Flame(99),
+    Way::Flame(250),
+    Way::Flame(997),
+    Way::Perf,
+    Way::Connected,
+    Way::Inspector,
+    Way::CpuProf,
+];
+
+impl Way {
+    /// Which of the three targets it is about.
+    fn target(self) -> usize {
+        match self {
+            Way::Connected | Way::Inspector => 1,
+            Way::CpuProf => 2,
+            _ => 0,
+        }
+    }
+
+    fn reference(self) -> Way {
+        if self == Way::Inspector { Way::Connected } else { Way::Unsampled }
+    }
+
+    /// Its number in [`WAYS`].
+    fn number(self) -> usize {
+        WAYS.iter().position(|way| *way == self).expect("all ways are there")
+    }
+}
+
+/// The columns of the tables.
+const SHOWN: [Way; 7] = [
+    Way::Bare(997),
+    Way::Flame(99),
+    Way::Flame(250),
+    Way::Flame(997),
+    Way::Perf,
+    Way::Inspector,
+    Way::CpuProf,
+];
+
+const HEADS: &str = "bare, 997 Hz | node-flame, 99 Hz | 250 Hz | 997 Hz | perf, 997 Hz | inspector, 1 kHz | \
+                     `--cpu-prof`, 1 kHz |";
 
 /// The target's lines: time in ns, units of work so far, p99 of its event loop's delay in ns.
 struct Progress(Vec<(u64, f64, f64)>);
 
 impl Progress {
-    fn of(live: &Live) -> Self {
-        let text = live.stdout();
+    fn of(text: &str) -> Self {
         let line = |line: &str| {
             let mut words = line.split(' ');
             Some((
@@ -40,62 +93,131 @@ impl Progress {
     fn between(&self, from: u64, to: u64) -> Option<(f64, f64)> {
         let inside: Vec<_> = self.0.iter().filter(|line| (from..=to).contains(&line.0)).collect();
         let (first, last) = (inside.first()?, inside.last()?);
-        let delay = median(inside.iter().map(|line| line.2).collect());
+        let delay = median(inside.iter().map(|line| line.2).collect())?;
         (last.0 > first.0).then(|| ((last.1 - first.1) / ((last.0 - first.0) as f64 / 1e9), delay))
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    values.get(values.len() / 2).copied()
 }
 
-fn main() {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let (rounds, window) =
-        if quick { (2, Duration::from_millis(200)) } else { (15, Duration::from_millis(600)) };
-    println!(
-        "Loss of throughput against the unsampled target, median of {rounds} rounds of {window:?} each\n"
-    );
-    println!("| work | bare, 997 Hz | 99 Hz | 250 Hz | 997 Hz | event loop's p99, unsampled / 997 Hz |");
-    println!("|---|---|---|---|---|---|");
-    for kind in KINDS {
-        let live = Live::start("load.js", &[kind.to_owned()]);
-        std::thread::sleep(window);
-        let (mut bare, mut flame) = (Bare::default(), Sampling::new(&live));
+/// One kind of work, done by three processes, each alone when it is its turn.
+struct Stage {
+    live: Live,
+    inspected: Target,
+    by_flag: Target,
+    turns: Turns,
+    bare: Bare,
+    flame: Sampling,
+    perf: Option<Peer>,
+    inspector: Option<Peer>,
+    window: Duration,
+}
+
+impl Stage {
+    fn of(kind: &str, window: Duration, folder: &Folder) -> Self {
+        let kind = [kind.to_owned()];
+        let live = Live::start("load.js", &kind);
+        let flame = Sampling::new(&live);
+        let perf = Peer::perf(live.pid(), folder);
+        let inspected = peers::inspectable("load.js", &kind);
+        let inspector = Peer::inspector(&inspected);
+        let by_flag = peers::by_flag("load.js", &kind, folder);
+        let mut turns = Turns::of(&[live.pid(), inspected.pid(), by_flag.pid()]);
+        for target in 0..3 {
+            turns.give(target);
+            std::thread::sleep(window);
+        }
+        Stage { live, inspected, by_flag, turns, bare: Bare::default(), flame, perf, inspector, window }
+    }
+
+    /// Lets the work be done for a while in a way. From when to when; `None` where that way cannot be gone.
+    fn go(&mut self, way: Way) -> Option<(u64, u64)> {
+        self.turns.give(way.target());
+        let options = |rate_hz| Options { rate_hz, duration: self.window, ..Options::default() };
+        let session = |rate_hz, visitor: &mut dyn Visitor| {
+            let from = clock::monotonic_ns();
+            run(&self.live, options(rate_hz), visitor);
+            (from, clock::monotonic_ns())
+        };
+        let wait = || {
+            let from = clock::monotonic_ns();
+            std::thread::sleep(self.window);
+            (from, clock::monotonic_ns())
+        };
+        let by = |peer: &mut Option<Peer>| {
+            let peer = peer.as_mut()?;
+            peer.begin();
+            let window = wait();
+            peer.end();
+            Some(window)
+        };
+        match way {
+            Way::Unsampled | Way::CpuProf => Some(wait()),
+            Way::Connected => self.inspector.is_some().then(wait),
+            Way::Bare(rate) => Some(session(rate, &mut self.bare)),
+            Way::Flame(rate) => Some(session(rate, &mut self.flame)),
+            Way::Perf => by(&mut self.perf),
+            Way::Inspector => by(&mut self.inspector),
+        }
+    }
+
+    /// Medians of the work done in a second, and of the event loop's delay, for each way.
+    fn measure(&mut self, rounds: usize) -> [Option<(f64, f64)>; WAYS.len()] {
         let mut windows = Vec::new();
         for round in 0..rounds {
             for turn in 0..WAYS.len() {
-                let way = WAYS[(round + turn) % WAYS.len()];
-                let from = clock::monotonic_ns();
-                let session = |rate_hz, visitor: &mut dyn Visitor| {
-                    run(&live, Options { rate_hz, duration: window, ..Options::default() }, visitor);
-                };
-                match way {
-                    Way::Unsampled => std::thread::sleep(window),
-                    Way::Bare(rate) => session(rate, &mut bare),
-                    Way::Flame(rate) => session(rate, &mut flame),
-                }
-                windows.push((round, turn, from, clock::monotonic_ns()));
+                let number = (round + turn) % WAYS.len();
+                windows.extend(self.go(WAYS[number]).map(|window| (number, window)));
             }
         }
-        let progress = Progress::of(&live);
-        let mut rates = vec![Vec::new(); WAYS.len()];
-        let mut delays = vec![Vec::new(); WAYS.len()];
-        for (round, turn, from, to) in windows {
-            let way = (round + turn) % WAYS.len();
-            if let Some((rate, delay)) = progress.between(from, to) {
-                rates[way].push(rate);
-                delays[way].push(delay);
-            }
-        }
-        let rates: Vec<f64> = rates.into_iter().map(median).collect();
-        let delays: Vec<f64> = delays.into_iter().map(median).collect();
-        let loss = |way: usize| format!("{:.1} %", (1.0 - rates[way] / rates[0]) * 100.0);
-        let delay = match delays[0] {
-            0.0 => "".to_owned(),
-            unsampled => format!("{:.2} / {:.2} ms", unsampled / 1e6, delays[4] / 1e6),
-        };
-        println!("| {kind} | {} | {} | {} | {} | {delay} |", loss(1), loss(2), loss(3), loss(4));
+        let said = [self.live.stdout(), self.inspected.stdout(), self.by_flag.stdout()];
+        let progress = said.map(|text| Progress::of(&text));
+        std::array::from_fn(|way| {
+            let of_way = windows.iter().filter(|window| window.0 == way);
+            let (rates, delays) =
+                of_way.filter_map(|(_, (from, to))| progress[WAYS[way].target()].between(*from, *to)).unzip();
+            median(rates).zip(median(delays))
+        })
     }
+}
+
+fn main() {
+    let (rounds, window) =
+        if is_quick() { (2, Duration::from_millis(80)) } else { (15, Duration::from_millis(600)) };
+    println!("### Loss of throughput\n");
+    println!(
+        "Against the same program unsampled, median of {rounds} rounds of {window:?} each. The inspector against \
+         a process whose inspector is connected and does nothing; `--cpu-prof` against another process.\n"
+    );
+    println!("| work | {HEADS}");
+    println!("|---|---|---|---|---|---|---|---|");
+    let folder = Folder::new("peers");
+    let mut delays = Vec::new();
+    for kind in KINDS {
+        let figures = Stage::of(kind, window, &folder).measure(rounds);
+        let figure = |way: Way| figures[way.number()];
+        let loss = |way: Way| {
+            let (rate, _) = figure(way)?;
+            let (reference, _) = figure(way.reference())?;
+            Some(format!("{:.1} %", (1.0 - rate / reference) * 100.0))
+        };
+        println!("| {kind} | {} |", row(SHOWN.iter().map(|way| loss(*way))));
+        let delay = |way: Way| Some(format!("{:.2} ms", figure(way)?.1 / 1e6));
+        if figure(Way::Unsampled).is_some_and(|figure| figure.1 > 0.0) {
+            let ways = [Way::Unsampled].into_iter().chain(SHOWN);
+            delays.push(format!("| {kind} | {} |", row(ways.map(delay))));
+        }
+    }
+    println!("\nDelay of the event loop, p99 of each 10 ms, median:\n");
+    println!("| work | unsampled | {HEADS}");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    delays.iter().for_each(|row| println!("{row}"));
+}
+
+fn row(cells: impl Iterator<Item = Option<String>>) -> String {
+    let cells: Vec<String> = cells.map(|cell| cell.unwrap_or_else(|| "not here".into())).collect();
+    cells.join(" | ")
 }
