@@ -3,6 +3,7 @@
 //! No bench asserts a time: each prints its figure beside its reference's, taken in turns in the same
 //! run, so that what else the machine does falls on both.
 
+pub mod command;
 pub mod dialog;
 pub mod live;
 pub mod pair;
