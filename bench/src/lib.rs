@@ -6,6 +6,7 @@
 pub mod command;
 pub mod dialog;
 pub mod live;
+pub mod native;
 pub mod pair;
 pub mod peers;
 pub mod recording;
