@@ -6,9 +6,11 @@
 pub mod command;
 pub mod dialog;
 pub mod live;
+pub mod meter;
 pub mod native;
 pub mod pair;
 pub mod peers;
+pub mod plot;
 pub mod recording;
 pub mod session;
 pub mod stop;
