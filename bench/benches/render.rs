@@ -7,6 +7,7 @@ mod fixture;
 #[path = "../../render/examples/fixtures/wide.rs"]
 mod wide;
 
+use bench::is_quick;
 use bench::pair::Pair;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use flame_core::profile::Profile;
@@ -74,18 +75,18 @@ fn formats(c: &mut Criterion) {
         }
         group.finish();
     }
-    println!(
-        "Time of each format, from a finished profile to its last byte; medians, folded in turns with it\n"
-    );
+    println!("### Formats\n");
+    println!("From a finished profile to the last byte; medians, `folded` in turns with each.\n");
     println!("| nodes | format | time | a node | against folded | bytes |");
     println!("|---|---|---|---|---|---|");
     table.iter().for_each(|row| println!("{row}"));
 }
 
 fn main() {
+    let measurement = if is_quick() { Duration::from_millis(250) } else { Duration::from_millis(1500) };
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(1500))
+        .measurement_time(measurement)
         .configure_from_args();
     formats(&mut criterion);
     criterion.final_summary();

@@ -1,6 +1,7 @@
 //! The cost of one stop: unwinding and naming a recorded stack, and a whole stop of a live process
 //! beside one of the bare sampler.
 
+use bench::is_quick;
 use bench::live::{Live, OTHER_THREAD, THREAD};
 use bench::pair::Pair;
 use bench::recording::{Recording, WARM};
@@ -110,7 +111,7 @@ fn live(c: &mut Criterion) {
         ));
     }
     group.finish();
-    println!("One stop against one of the bare sampler, in turns; medians\n");
+    println!("### One stop\n\nOf a live process, in turns with one of the bare sampler; medians.\n");
     println!(
         "| JavaScript frames | whole stop, ratio | node-flame / bare | held, ratio | node-flame / bare | reads |"
     );
@@ -119,9 +120,10 @@ fn live(c: &mut Criterion) {
 }
 
 fn main() {
+    let measurement = if is_quick() { Duration::from_millis(250) } else { Duration::from_secs(2) };
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2))
+        .measurement_time(measurement)
         .configure_from_args();
     recorded(&mut criterion);
     live(&mut criterion);
