@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         }
         let share = (used - before).as_secs_f64() / begin.elapsed().as_secs_f64();
         let until = minutes * f64::from(part + 1) / f64::from(PARTS);
-        println!("| {until:.1} | {:.1} MiB | {share:.3} |", here as f64 / 1024.0);
+        println!("| {until:.2} | {:.1} MiB | {share:.3} |", here as f64 / 1024.0);
         most = most.max(here);
     }
     let ended = flame.ended();
