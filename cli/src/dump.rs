@@ -79,6 +79,7 @@ pub fn dump(wanted: &args::Dump) -> Result<ExitCode, Failure> {
         arguments: wanted.arguments,
         learns: false,
         learnt: Vec::new(),
+        stopped: Vec::new(),
         sampled: false,
         copied: None,
         // Written once, so that no page of it has to be found in a stop.
@@ -109,8 +110,8 @@ pub fn dump(wanted: &args::Dump) -> Result<ExitCode, Failure> {
             }
         }
     }
-    let Dumping { sampler, threads, .. } = dumping;
-    held.threads = threads.iter().filter(|thread| thread.doing == Doing::Running).count() as u64;
+    let Dumping { sampler, threads, stopped, .. } = dumping;
+    held.threads = stopped.len() as u64;
     let mut symbols = Names::of(sampler.native_places(), sampler.maps().clone(), &objects, &debug_files);
     let profile = sampler.finish(meta, Receipt::default(), &mut symbols);
     // As for a profile: a reader of stdout may let us wait for ever.
@@ -152,6 +153,8 @@ struct Dumping<'a> {
     learns: bool,
     /// Threads that need no such look any more.
     learnt: Vec<u32>,
+    /// Threads that were held.
+    stopped: Vec<u32>,
     /// The last stop gave a stack.
     sampled: bool,
     /// The last stop's registers, and how much of its stack was copied.
@@ -318,6 +321,9 @@ impl Visitor for Dumping<'_> {
     }
 
     fn released(&mut self, thread: ThreadKey, at_us: u64) {
+        if !self.stopped.contains(&thread.tid) {
+            self.stopped.push(thread.tid);
+        }
         // Others may stand yet: their turn comes first.
         if let Some((registers, copied)) = self.copied.take() {
             let copy = self.stack.get(..copied).unwrap_or_default();
