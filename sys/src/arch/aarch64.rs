@@ -10,6 +10,9 @@ pub(super) const fn host() -> Arch {
     Arch::Aarch64
 }
 
+/// System calls that block, beside those that every processor has: none.
+pub(crate) const CALLS: &[(libc::c_long, &str)] = &[];
+
 const NT_PRSTATUS: i32 = 1;
 const NT_ARM_TLS: i32 = 0x401;
 const NT_ARM_SYSTEM_CALL: i32 = 0x404;

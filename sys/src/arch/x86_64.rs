@@ -9,6 +9,18 @@ pub(super) const fn host() -> Arch {
     Arch::X86_64
 }
 
+/// System calls that block and that newer processors have under other names alone.
+pub(crate) const CALLS: &[(libc::c_long, &str)] = &[
+    (libc::SYS_epoll_wait, "epoll_wait"),
+    (libc::SYS_open, "open"),
+    (libc::SYS_pause, "pause"),
+    (libc::SYS_poll, "poll"),
+    (libc::SYS_rename, "rename"),
+    (libc::SYS_select, "select"),
+    (libc::SYS_stat, "stat"),
+    (libc::SYS_unlink, "unlink"),
+];
+
 const NT_PRSTATUS: i32 = 1;
 
 pub(super) fn read(tid: u32) -> Result<Registers, Errno> {

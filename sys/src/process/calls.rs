@@ -1,6 +1,6 @@
 //! Names of the system calls that a thread can be caught waiting in.
 
-/// Those that block for long; numbers are this architecture's.
+/// Those that block for long and that every processor has.
 const CALLS: &[(libc::c_long, &str)] = &[
     (libc::SYS_accept, "accept"),
     (libc::SYS_accept4, "accept4"),
@@ -48,27 +48,11 @@ const CALLS: &[(libc::c_long, &str)] = &[
     (libc::SYS_waitid, "waitid"),
     (libc::SYS_write, "write"),
     (libc::SYS_writev, "writev"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_epoll_wait, "epoll_wait"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_open, "open"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_pause, "pause"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_poll, "poll"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_rename, "rename"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_select, "select"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_stat, "stat"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_unlink, "unlink"),
 ];
 
 /// The name of a system call by its number, if it is one that blocks.
 pub fn call_name(number: i64) -> Option<&'static str> {
-    CALLS.iter().find(|call| call.0 == number).map(|call| call.1)
+    CALLS.iter().chain(crate::arch::CALLS).find(|call| call.0 == number).map(|call| call.1)
 }
 
 #[cfg(test)]
