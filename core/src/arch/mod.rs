@@ -145,6 +145,33 @@ impl Arch {
         }
     }
 
+    /// Where in its frame's life a compiled function is at `at` of its code, where its start is not known: by
+    /// the instructions around that place alone. `None`: at neither edge.
+    pub fn edge_nearby(self, around: &[u8], at: usize) -> Option<Edge> {
+        match self {
+            Arch::X86_64 => x86_64::edges::edge_nearby(around, at),
+            Arch::Aarch64 => aarch64::edges::edge_nearby(around, at),
+        }
+    }
+
+    /// In the prologue that V8's baseline code shares, whose first bytes are `code`: how things stand
+    /// `offset` bytes behind its start, before the frame pointer is set. `None`: it is set.
+    pub fn entering_baseline(self, code: &[u8], offset: usize, registers: &Registers) -> Option<Frameless> {
+        match self {
+            Arch::X86_64 => x86_64::baseline::entering(code, offset, registers),
+            // The function's own code sets it.
+            Arch::Aarch64 => None,
+        }
+    }
+
+    /// The same of the shared epilogue, once the stack pointer has left the frame. `None`: it has not.
+    pub fn leaving_baseline(self, code: &[u8], offset: usize, registers: &Registers) -> Option<Frameless> {
+        match self {
+            Arch::X86_64 => x86_64::baseline::leaving(code, offset, registers),
+            Arch::Aarch64 => aarch64::baseline::leaving(code, offset, registers),
+        }
+    }
+
     /// Bytes between two places at which an instruction may start.
     pub const fn instruction_step(self) -> usize {
         match self {
@@ -237,4 +264,26 @@ pub enum Edge {
     BeforeReturn,
     /// Its frame is gone, and the return address is in this register (DWARF number).
     ReturnIn(usize),
+}
+
+/// Where a return address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// On the stack, at this address.
+    At(u64),
+    /// In a register, with this value.
+    In(u64),
+}
+
+/// A function without a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frameless {
+    /// Where its frame stood, if it has just been left and what was in it may stand there still.
+    pub frame: Option<u64>,
+    /// The caller's frame pointer is saved here; else it is in its register.
+    pub saved: Option<u64>,
+    /// The return address.
+    pub back: Back,
+    /// The stack pointer behind it, as the caller's.
+    pub sp: u64,
 }

@@ -5,13 +5,12 @@
 
 use super::found::{Found, JsFrame, Where};
 use super::walk::{Cursor, Next, Walk};
-use crate::arch::x86_64::baseline::{Back, Frameless, entering, leaving};
-use crate::arch::{Arch, Registers};
+use crate::arch::{Back, Frameless};
 use crate::memory::Memory;
 use crate::v8::builtins::Role;
 
 /// Bytes of the builtin that are read: what changes the frame stands within.
-const BYTES: usize = 128;
+const BYTES: usize = 256;
 
 impl<M: Memory> Walk<'_, '_, M> {
     /// `None`: the frame stands, or the thread is elsewhere.
@@ -28,16 +27,12 @@ impl<M: Memory> Walk<'_, '_, M> {
         let mut bytes = [0; BYTES];
         let read = self.heap.memory.read_prefix(pc.wrapping_sub(offset), &mut bytes);
         let (code, offset) = (&bytes[..read], usize::try_from(offset).ok()?);
-        let moves = |found: fn(&[u8], usize, &Registers) -> Option<Frameless>| match self.arch {
-            Arch::X86_64 => found(code, offset, &cursor.registers),
-            // The function's own code sets the frame pointer.
-            Arch::Aarch64 => None,
-        };
         let (found, function) = if is_entering {
-            let found = moves(entering).or_else(|| self.half_built(cursor))?;
+            let found = self.arch.entering_baseline(code, offset, &cursor.registers);
+            let found = found.or_else(|| self.half_built(cursor))?;
             (found, cursor.registers.general[self.arch.callee_register()])
         } else {
-            let found = moves(leaving)?;
+            let found = self.arch.leaving_baseline(code, offset, &cursor.registers)?;
             (found, self.word(found.frame?.wrapping_sub(16))?)
         };
         self.functions.of_function(&self.heap, function).ok()?;
@@ -52,6 +47,12 @@ impl<M: Memory> Walk<'_, '_, M> {
             Some(saved) => self.word(saved)?,
             None => cursor.registers.fp(self.arch),
         };
+        if let Some(frame) = found.frame
+            && (self.word(frame) != Some(fp) || self.word(frame.wrapping_add(8)) != Some(back))
+        {
+            // A signal's handler has run on it since.
+            return None;
+        }
         let slot = |offset| found.frame.and_then(|frame| self.word(frame.wrapping_sub(offset))).unwrap_or(0);
         let slots = [24, 32, 40].map(slot);
         self.push_code(at);

@@ -422,17 +422,15 @@ impl<M: Memory> Walk<'_, '_, M> {
         }
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
         let edge = self.edge(&known, pc);
-        let back = match edge {
-            Edge::BeforePush | Edge::BeforeReturn => self.unframed_return(cursor)?,
-            Edge::AfterPush => self.word(sp.wrapping_add(8))?,
-            Edge::ReturnIn(register) => *cursor.registers.general.get(register)?,
-            Edge::Inside if fp.wrapping_sub(16) < sp && sp <= fp.wrapping_add(8) => {
+        if edge == Edge::Inside {
+            if fp.wrapping_sub(16) < sp && sp <= fp.wrapping_add(8) {
                 // The frame pointer is set, its slots are not pushed yet, or are popped already.
                 self.frameless(known, None);
                 return Some(self.leave_frame(cursor, fp));
             }
-            Edge::Inside => return None,
-        };
+            return None;
+        }
+        let (back, popped) = self.beyond(cursor, edge)?;
         if !self.is_code(back.wrapping_sub(1)) {
             // Instructions only looked like an edge.
             return None;
@@ -442,39 +440,43 @@ impl<M: Memory> Walk<'_, '_, M> {
             _ => None,
         };
         self.frameless(known, callee);
-        let popped = match edge {
-            Edge::AfterPush => 16,
-            Edge::ReturnIn(_) => 0,
-            _ if self.arch.link_register().is_some() => 0,
-            _ => 8,
-        };
         cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
         cursor.registers.pc = back;
         cursor.is_return = true;
         Some(Next::Caller)
     }
 
+    /// The return address of a function without a frame, and what its caller's stack pointer is above the
+    /// present one. `None`: the frame stands.
+    fn beyond(&self, cursor: &Cursor, edge: Edge) -> Option<(u64, u64)> {
+        let sp = cursor.registers.sp(self.arch);
+        Some(match edge {
+            Edge::BeforePush | Edge::BeforeReturn => {
+                let popped = if self.arch.link_register().is_some() { 0 } else { 8 };
+                (self.unframed_return(cursor)?, popped)
+            }
+            Edge::AfterPush => (self.word(sp.wrapping_add(8))?, 16),
+            Edge::ReturnIn(register) => (*cursor.registers.general.get(register)?, 0),
+            Edge::Inside => return None,
+        })
+    }
+
     /// The top frame in WebAssembly's code, which has no object on the heap: at its function's start and end
     /// its frame does not stand. `None`: it does, or the code is none of WebAssembly's.
     fn top_in_wasm(&mut self, cursor: &mut Cursor) -> Option<Next> {
+        const BEFORE: usize = 64;
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
         let pc = cursor.registers.pc;
-        let mut code = [0; 8];
+        let mut around = [0; BEFORE + 24];
         self.heap.layout.wasm?;
-        self.heap.memory.read(pc.wrapping_sub(4), &mut code).ok()?;
+        let read = self.heap.memory.read_prefix(pc.wrapping_sub(BEFORE as u64), &mut around);
+        let around = around.get(..read).filter(|around| around.len() > BEFORE)?;
         if fp.wrapping_sub(8) < sp && fp >= sp {
             // The frame pointer is set, nothing is pushed yet.
             self.out.push(Found::Wasm { pc, instance: 0 });
             return Some(self.leave_frame(cursor, fp));
         }
-        let (back, popped) = match (self.arch, code) {
-            // push rbp; mov rbp, rsp
-            (Arch::X86_64, [.., 0x55, 0x48, 0x89, 0xe5]) => (self.word(sp)?, 8),
-            (Arch::X86_64, [_, _, _, 0x55, 0x48, 0x89, 0xe5, _]) => (self.word(sp.wrapping_add(8))?, 16),
-            // ret
-            (Arch::X86_64, [_, _, _, _, 0xc2 | 0xc3, ..]) => (self.word(sp)?, 8),
-            _ => return None,
-        };
+        let (back, popped) = self.beyond(cursor, self.arch.edge_nearby(around, BEFORE)?)?;
         if fp < sp || !self.is_code(back.wrapping_sub(1)) {
             return None;
         }

@@ -4,6 +4,8 @@
 pub const X1: usize = 1;
 /// x4: what baseline code adds to the interrupt budget as it leaves.
 pub const X4: usize = 4;
+/// x16: what V8's code keeps for a few instructions.
+pub const X16: usize = 16;
 /// x19: the offset of the instruction, at the start of an interpreter's handler.
 pub const X19: usize = 19;
 /// x21: V8's dispatch table in the interpreter.
@@ -17,6 +19,7 @@ pub const X30: usize = 30;
 /// sp, the stack pointer.
 pub const SP: usize = 31;
 
+pub mod baseline;
 pub mod edges;
 pub mod entry;
 pub mod jumps;

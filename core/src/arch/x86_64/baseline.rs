@@ -2,7 +2,7 @@
 //! frame of the function that called or left for them.
 
 use super::{R8, RBX, RSP};
-use crate::arch::Registers;
+use crate::arch::{Back, Frameless, Registers};
 
 /// `push rbp; mov rbp, rsp`, behind a `pop` of where baseline code goes on.
 const PUSH: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
@@ -15,29 +15,6 @@ const RETURN: [u8; 3] = [0x41, 0x50, 0xc3];
 
 /// Bytes below the stack pointer that the kernel leaves alone (System V psABI, 3.2.2).
 const RED_ZONE: u64 = 128;
-
-/// Where the caller's return address is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Back {
-    /// On the stack, at this address.
-    At(u64),
-    /// In a register, with this value.
-    In(u64),
-}
-
-/// A function without a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frameless {
-    /// Where its frame stood, if it has just been left. What was in it stands there still: the kernel
-    /// keeps off these bytes, and nothing was pushed since.
-    pub frame: Option<u64>,
-    /// The caller's frame pointer is saved here; else it is in its register.
-    pub saved: Option<u64>,
-    /// The return address.
-    pub back: Back,
-    /// The stack pointer behind it, as the caller's.
-    pub sp: u64,
-}
 
 fn find(code: &[u8], bytes: &[u8]) -> Option<usize> {
     code.windows(bytes.len()).position(|window| window == bytes)
@@ -62,7 +39,8 @@ pub fn entering(code: &[u8], offset: usize, registers: &Registers) -> Option<Fra
     Some(Frameless { frame: None, saved: None, back: Back::At(at), sp: at.wrapping_add(8) })
 }
 
-/// The same of the shared epilogue, once the stack pointer has left the frame.
+/// The same of the shared epilogue, once the stack pointer has left the frame. What was in it stands there
+/// still: the kernel keeps off these bytes, and nothing was pushed since.
 pub fn leaving(code: &[u8], offset: usize, registers: &Registers) -> Option<Frameless> {
     let leave = find(code, &LEAVE)?;
     let lea = leave + LEAVE.len();

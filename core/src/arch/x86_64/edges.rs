@@ -31,6 +31,19 @@ pub fn edge(first: &[u8], around: &[u8], around_at: usize, offset: usize) -> Edg
     epilogue(around, offset.wrapping_sub(around_at)).unwrap_or(Edge::Inside)
 }
 
+/// Where in its frame's life a function is, by the bytes around `at` alone: before and after its push, and at
+/// its return.
+pub fn edge_nearby(around: &[u8], at: usize) -> Option<Edge> {
+    match around.get(at.checked_sub(1)?..)? {
+        // push rbp; mov rbp, rsp
+        [_, 0x55, 0x48, 0x89, 0xe5, ..] => Some(Edge::BeforePush),
+        [0x55, 0x48, 0x89, 0xe5, ..] => Some(Edge::AfterPush),
+        // ret
+        [_, 0xc2 | 0xc3, ..] => Some(Edge::BeforeReturn),
+        _ => None,
+    }
+}
+
 /// Whether `at` lies behind a leave and before its return: instructions are decoded from each
 /// candidate on, one must start exactly at `at`, and a return must follow.
 fn epilogue(code: &[u8], at: usize) -> Option<Edge> {
@@ -145,6 +158,14 @@ mod tests {
     }
 
     #[test]
+    fn an_edge_is_seen_where_the_start_is_not_known() {
+        let at = |offset| edge_nearby(&[&[0xcc], CODE].concat(), offset + 1);
+        let edges = [Some(Edge::BeforePush), Some(Edge::AfterPush), None, None, Some(Edge::BeforeReturn)];
+        assert_eq!([0, 1, 4, 6, CODE.len() - 1].map(at), edges);
+        assert_eq!((edge_nearby(CODE, 0), edge_nearby(CODE, CODE.len() + 1)), (None, None));
+    }
+
+    #[test]
     fn a_leave_that_is_the_end_of_another_instruction_is_none() {
         // vcvttsd2si rcx, xmm1; cmp rcx, 1; jo; mov ecx, ecx; mov [rbp - 48], rcx
         let code = [
@@ -157,7 +178,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_give_an_answer(code in proptest::collection::vec(any::<u8>(), 0..128), offset in 0usize..200) {
-            let _ = edge(&code, &code, 0, offset);
+            let _ = (edge(&code, &code, 0, offset), edge_nearby(&code, offset));
         }
     }
 }
