@@ -94,6 +94,18 @@ impl Arch {
         }
     }
 
+    /// Bits of a return address that may be a signature, where the kernel cannot be asked, since the thread is
+    /// not stopped: those above what the highest address of code takes, up to the byte that the processor
+    /// ignores (`user_pac_mask` in Linux' `arch/arm64/include/asm/pointer_auth.h`).
+    pub fn return_mask(self, highest: u64) -> u64 {
+        match self {
+            Arch::X86_64 => 0,
+            Arch::Aarch64 => {
+                u64::MAX.checked_shl(64 - highest.leading_zeros()).unwrap_or(0) & aarch64::NOT_IGNORED
+            }
+        }
+    }
+
     /// DWARF number of the register from which V8's code addresses its isolate.
     pub const fn root_register(self) -> usize {
         match self {
@@ -286,4 +298,17 @@ pub struct Frameless {
     pub back: Back,
     /// The stack pointer behind it, as the caller's.
     pub sp: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_takes_what_addresses_leave() {
+        let mask = |highest| Arch::Aarch64.return_mask(highest);
+        assert_eq!(mask(0xffff_9000_1000), 0x007f_0000_0000_0000);
+        assert_eq!(mask(0x7f_9000_1000), 0x007f_ff80_0000_0000);
+        assert_eq!((mask(u64::MAX), Arch::X86_64.return_mask(0x7fff_9000_1000)), (0, 0));
+    }
 }

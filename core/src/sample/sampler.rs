@@ -419,7 +419,9 @@ impl<'a> Sampler<'a> {
             return Outcome::Sampled;
         }
         let stops = state.without_javascript;
-        let mut registers = Registers { pc: at.pc, ..Registers::default() };
+        let highest = self.maps.regions().last().map_or(0, |region| region.end);
+        let return_mask = self.arch.return_mask(highest);
+        let mut registers = Registers { pc: at.pc, return_mask, ..Registers::default() };
         registers.general[self.arch.stack_pointer()] = at.sp;
         let outcome = self.held(index, &registers, memory);
         self.threads[index].without_javascript = stops;

@@ -19,6 +19,10 @@ pub const X30: usize = 30;
 /// sp, the stack pointer.
 pub const SP: usize = 31;
 
+/// The bits of an address below the byte that may hold anything (`TBI`), and below the one that tells the kernel's
+/// addresses from a process'.
+pub const NOT_IGNORED: u64 = (1 << 55) - 1;
+
 pub mod baseline;
 pub mod edges;
 pub mod entry;
