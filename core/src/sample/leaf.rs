@@ -3,6 +3,7 @@
 use super::found::Where;
 use super::natives::Natives;
 use super::walk::{Cursor, Walk};
+use crate::arch::Registers;
 use crate::maps::FilePlace;
 use crate::memory::Memory;
 
@@ -37,15 +38,40 @@ impl<M: Memory> Walk<'_, '_, M> {
         };
         let mut caller = cursor.registers;
         caller.pc = back;
-        if let Where::Native(place) = self.place(back.wrapping_sub(1)) {
-            let mut callers_caller = caller;
-            let stepped = self.natives.step(&mut callers_caller, true, place, &self.stack, self.heap.memory);
-            if stepped.step.is_err() {
-                return false;
-            }
+        if let Some(pushed) = self.pushed_leaf(&caller) {
+            caller = pushed;
+        } else if self.beyond_native(&caller).is_none() {
+            return false;
         }
         cursor.registers = caller;
         cursor.is_return = true;
         true
+    }
+
+    /// The caller of a leaf that has pushed its frame all the same, as OpenSSL's assembly does: the address that
+    /// is in the link register stands in the frame, too. Where the frame ends is known of the smallest alone; else
+    /// the caller's own frame begins at its stack pointer, as a compiler's does.
+    fn pushed_leaf(&mut self, caller: &Registers) -> Option<Registers> {
+        let fp = caller.fp(self.arch);
+        let is_pushed = fp >= caller.sp(self.arch)
+            && self.word(fp.wrapping_add(8)).is_some_and(|back| back & !caller.return_mask == caller.pc);
+        let callers = self.word(fp).filter(|_| is_pushed)?;
+        let ends = [fp.wrapping_add(16), callers];
+        ends.into_iter().filter(|end| *end > fp).find_map(|end| {
+            let mut caller = *caller;
+            caller.general[self.arch.frame_pointer()] = callers;
+            caller.general[self.arch.stack_pointer()] = end;
+            let pc = self.beyond_native(&caller)?;
+            (pc == 0 || self.may_be_return(self.natives, pc)).then_some(caller)
+        })
+    }
+
+    /// The pc of a caller's own caller, if the caller is native: 0 at the outermost, and if it is not. `None`: it
+    /// cannot be told.
+    fn beyond_native(&mut self, caller: &Registers) -> Option<u64> {
+        let Where::Native(place) = self.place(caller.pc.wrapping_sub(1)) else { return Some(0) };
+        let mut beyond = *caller;
+        let stepped = self.natives.step(&mut beyond, true, place, &self.stack, self.heap.memory);
+        stepped.step.ok().map(|step| if step.is_root { 0 } else { beyond.pc })
     }
 }
