@@ -35,46 +35,111 @@ pub fn rewrite(options: Options, at_once: usize) -> Result<(), String> {
     fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// A cell that was measured in the emulated arm64 machine.
+/// What was measured in the emulated arm64 machine.
 struct Emulated {
     /// qemu's name of the processor.
     processor: String,
     version: Version,
-    /// Share of exact samples.
-    percent: f64,
+    measure: Measure,
+    /// Share of what is right, in percent; `None`: it could not be measured.
+    percent: Option<f64>,
 }
 
-/// Processors of the arm64 columns: with and without signed return addresses.
-const EMULATED: [(&str, &str); 2] = [("max", "arm64"), ("cortex-a72", "arm64 without PAC")];
+/// What a share is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Measure {
+    /// Samples with a stated chain.
+    Exact,
+    /// The same, with V8's inlining.
+    Inlined,
+    /// Frames that called another, by executing line.
+    Callers,
+    /// Innermost frames, by executing line.
+    Leaves,
+    /// Samples with native frames down to the process' start.
+    Whole,
+}
 
-/// Reads `PROCESSOR VERSION TIER WORKLOAD PERCENT % of SAMPLES`, one a line.
+/// The arm64 columns: processor, what is measured, title.
+const EMULATED: [(&str, &[Measure], &str); 5] = [
+    ("max", &[Measure::Exact], "arm64"),
+    ("max", &[Measure::Inlined], "arm64, inlined"),
+    ("max", &[Measure::Callers, Measure::Leaves], "arm64, lines"),
+    ("max", &[Measure::Whole], "arm64, whole stacks"),
+    ("cortex-a72", &[Measure::Exact], "arm64 without PAC"),
+];
+
+/// Reads `PROCESSOR VERSION TIER WORKLOAD VERDICT`, one a line, with the verdict as `matrix` prints it.
 fn emulated(text: &str) -> Vec<Emulated> {
-    let cell = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (processor, version) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
-        let percent = words.nth(2)?.parse().ok()?;
-        Some(Emulated { processor, version, percent })
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(|line| one_row(line).unwrap_or_default())
+        .collect()
+}
+
+fn one_row(line: &str) -> Option<Vec<Emulated>> {
+    let mut words = line.split_whitespace();
+    let (processor, version) = (words.next()?, words.next()?.parse().ok()?);
+    let (tier, _workload) = (words.next()?, words.next()?);
+    let rest: Vec<&str> = words.collect();
+    // The number before a `%` and some words.
+    let share = |what: &[&str]| {
+        let at = rest.windows(what.len() + 1).position(|words| words[0] == "%" && &words[1..] == what)?;
+        rest.get(at.checked_sub(1)?)?.parse().ok()
     };
-    text.lines().filter(|line| !line.starts_with('#')).filter_map(cell).collect()
+    let of = |measure, percent| Emulated { processor: processor.to_owned(), version, measure, percent };
+    let exact = if tier == "default" { Measure::Inlined } else { Measure::Exact };
+    let mut found = match rest.first() {
+        Some(&"lines") => vec![
+            of(Measure::Callers, share(&["of", "callers',"])),
+            // The count stands between.
+            of(
+                Measure::Leaves,
+                rest.iter().rposition(|word| *word == "%").and_then(|at| rest[at - 1].parse().ok()),
+            ),
+        ],
+        _ => vec![of(exact, share(&["of"]))],
+    };
+    found.extend(share(&["whole"]).map(|whole| of(Measure::Whole, Some(whole))));
+    Some(found)
 }
 
 /// The least share of any cell of a major version, whose arm64 build may be of another release.
-fn least(emulated: &[Emulated], processor: &str, version: Version) -> String {
-    let here = emulated.iter().filter(|e| e.processor == processor && e.version.major == version.major);
-    let Some(least) = here.min_by(|a, b| a.percent.total_cmp(&b.percent)) else { return "–".into() };
-    let release = if least.version == version { String::new() } else { format!(" ({})", least.version) };
-    figure(least.percent) + &release
+fn least(
+    emulated: &[Emulated],
+    processor: &str,
+    measure: Measure,
+    version: Version,
+) -> (String, Option<Version>) {
+    let is_here =
+        |e: &&Emulated| e.processor == processor && e.measure == measure && e.version.major == version.major;
+    let here = emulated.iter().filter(is_here);
+    let Some(least) = here.min_by(|a, b| a.percent.unwrap_or(-1.0).total_cmp(&b.percent.unwrap_or(-1.0)))
+    else {
+        return ("–".into(), None);
+    };
+    let release = Some(least.version).filter(|release| *release != version);
+    (least.percent.map_or_else(|| "✗".into(), figure), release)
+}
+
+/// A cell of an arm64 column.
+fn emulated_cell(emulated: &[Emulated], processor: &str, measures: &[Measure], version: Version) -> String {
+    let all: Vec<_> = measures.iter().map(|measure| least(emulated, processor, *measure, version)).collect();
+    let mut figures: Vec<&str> = all.iter().map(|(figure, _)| figure.as_str()).collect();
+    figures.dedup();
+    let release = all.iter().find_map(|(_, release)| *release);
+    figures.join(" / ") + &release.map_or_else(String::new, |release| format!(" ({release})"))
 }
 
 /// A row for each version, newest first; a column for each workload with the exact shares of optimized and of
-/// unoptimized code, and one for each arm64 processor with the least of these.
+/// unoptimized code, and those of arm64 with the least share of any cell.
 fn markdown(versions: &[Version], measured: &[Measured], emulated: &[Emulated]) -> String {
     let mut names: Vec<&str> = measured.iter().map(|(cell, _)| cell.workload.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let short = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
     let mut titles: Vec<String> = names.iter().map(|name| short(name)).collect();
-    titles.extend(EMULATED.map(|(_, title)| title.to_owned()));
+    titles.extend(EMULATED.map(|(_, _, title)| title.to_owned()));
     let mut text = format!("| Node | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
     for version in versions.iter().rev() {
         let value = |name: &str, tier: Tier| {
@@ -90,7 +155,7 @@ fn markdown(versions: &[Version], measured: &[Measured], emulated: &[Emulated]) 
             if hot == cold { hot } else { format!("{hot} / {cold}") }
         };
         let mut row: Vec<String> = names.iter().map(both).collect();
-        row.extend(EMULATED.map(|(processor, _)| least(emulated, processor, *version)));
+        row.extend(EMULATED.map(|(processor, what, _)| emulated_cell(emulated, processor, what, *version)));
         text += &format!("| {version} | {} |\n", row.join(" | "));
     }
     text
@@ -114,9 +179,27 @@ mod tests {
             at("b.mjs", Tier::NotInlined, 199),
             at("b.mjs", Tier::Unoptimized, 200),
         ];
-        let arm64 = "# a comment\nmax 22.23.3 not-inlined a.js 100.00 % of 50\nmax 22.1.0 optimized b.js 98.76 % of 60\n";
+        let arm64 = "# a comment
+            max 22.23.3 not-inlined a.js 100.00 % of 50
+            max 22.1.0 optimized b.js  98.76 % of    60, 97.50 % whole
+            max 22.23.3 default inlined.js 99.00 % of 200, 80.00 % with inlined functions
+            max 22.23.3 not-inlined lines.js lines 100.00 % of callers',  96.40 % of 210 leaves'
+            cortex-a72 22.23.3 not-inlined a.js 100.00 % of 50
+            cortex-a72 22.23.3 not-inlined b.js error: node-flame: exit status: 1";
         let table = markdown(&[version], &measured, &emulated(arm64));
-        let head = "| Node | a | b | arm64 | arm64 without PAC |\n|---|---|---|---|---|\n";
-        assert_eq!(table, format!("{head}| 22.23.3 | 100 | 99.5 / 100 | 98.7 (22.1.0) | – |\n"));
+        let head = "| Node | a | b | arm64 | arm64, inlined | arm64, lines | arm64, whole stacks | arm64 without PAC |
+|---|---|---|---|---|---|---|---|
+";
+        let row = "| 22.23.3 | 100 | 99.5 / 100 | 98.7 (22.1.0) | 99.0 | 100 / 96.4 | 97.5 (22.1.0) | ✗ |\n";
+        assert_eq!(table, format!("{head}{row}"));
+    }
+
+    #[test]
+    fn what_was_not_measured_on_arm64_is_told_from_what_failed() {
+        let version = Version::new(26, 10, 0);
+        let cell = |text: &str, at: usize| emulated_cell(&emulated(text), "max", EMULATED[at].1, version);
+        let lost = "max 26.10.0 not-inlined lines.js lines error: gone\nmax 26.10.0 - - error: the machine ended with 124";
+        assert_eq!([0, 1, 2].map(|at| cell(lost, at)), ["✗", "–", "✗"]);
+        assert_eq!(cell("", 0), "–");
     }
 }

@@ -17,10 +17,23 @@ use crate::{
     process::{Ended, Target, command, run},
     stacks::{self, Frame, Stack},
     tiers::Tier,
-    verdict::{Lines, Tally},
+    verdict::{Lines, Tally, percent},
     version::Version,
     workload::{self, Workload},
 };
+
+/// Least share of frames that called another with a right line, in percent.
+pub const CALLERS: f64 = 98.0;
+
+/// Least share of innermost frames with a right line, in percent: where code has positions of calls and loops
+/// alone, what runs between two of them is at the one before.
+pub const LEAVES: f64 = 95.0;
+
+/// Least share of samples whose stack is whole, in percent, where that is asked for.
+pub const WHOLE: f64 = 98.0;
+
+/// Least share of samples with an inlined function, in percent, where that is asked for: V8 has inlined.
+pub const INLINED: f64 = 30.0;
 
 /// One target: which Node runs what, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +59,15 @@ pub struct Options {
     pub warm_up: f64,
     /// Whether labels name executing lines (`--lines`).
     pub lines: bool,
+    /// Whether stacks have to reach from their leaf to the process' start.
+    pub whole: bool,
+    /// Whether there have to be inlined functions.
+    pub inlined: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seconds: 0.7, least: 250, rate: 500, warm_up: 0.3, lines: false }
+        Self { seconds: 0.7, least: 250, rate: 500, warm_up: 0.3, lines: false, whole: false, inlined: false }
     }
 }
 
@@ -61,6 +78,12 @@ pub struct Outcome {
     pub tally: Tally,
     /// The lines' verdict, with `lines`.
     pub lines: Option<Lines>,
+    /// The share of samples with a whole stack, in percent, with `whole`.
+    pub whole: Option<f64>,
+    /// The most frequent stacks that are not whole.
+    pub cut: String,
+    /// The share of samples with an inlined function, in percent, with `inlined`.
+    pub inlined: Option<f64>,
     /// What node-flame reported.
     pub report: String,
 }
@@ -98,12 +121,49 @@ pub fn cells(versions: &[Version], workloads: &[&str], tiers: &[Tier]) -> Result
 /// When the Node build is missing from the cache.
 pub fn measure(cell: &Cell, options: Options) -> Result<Outcome, String> {
     let workload = Workload::load(&cell.workload, cell.version)?;
-    let (stacks, report) = sample(cell, &workload, options)?;
+    let (mut stacks, report) = sample(cell, &workload, options)?;
+    let share = |is: &dyn Fn(&Stack) -> bool| {
+        let (mut of, mut all) = (0, 0);
+        for stack in &stacks {
+            all += stack.count;
+            of += if is(stack) { stack.count } else { 0 };
+        }
+        percent(of, all)
+    };
+    let inlined = |stack: &Stack| stack.frames.iter().any(|label| label.ends_with("_[i]"));
+    let inlined = options.inlined.then(|| share(&inlined));
+    let whole = options.whole.then(|| share(&is_whole));
+    let mut cut: Vec<&Stack> = stacks.iter().filter(|stack| options.whole && !is_whole(stack)).collect();
+    cut.sort_by_key(|stack| u64::MAX - stack.count);
+    let cut = cut.iter().take(4).map(|stack| format!("{:6}  {}\n", stack.count, stack.frames.join(" > ")));
+    let cut = cut.collect();
+    for label in stacks.iter_mut().flat_map(|stack| &mut stack.frames) {
+        label.truncate(unmarked(label).len());
+    }
     Ok(Outcome {
         tally: Tally::of_stacks(&workload, &stacks),
         lines: options.lines.then(|| Lines::of_stacks(&workload, &stacks)),
+        whole,
+        cut,
+        inlined,
         report,
     })
+}
+
+/// Whether a main thread's stack has all of its native frames, by unwind information alone: the process' start,
+/// the C library's, Node's own, and nothing left out below them.
+fn is_whole(stack: &Stack) -> bool {
+    let is_hole = |label: &String| label == "[frames elided]" || label == "[unknown]";
+    let has = |name: &str| stack.frames.iter().any(|label| label.starts_with(name));
+    stack.frames.first().is_some_and(|label| label == "_start:[native]")
+        && has("__libc_start")
+        && has("node::Start:")
+        && !stack.frames.iter().any(is_hole)
+}
+
+/// A label without the mark of its kind (`--annotate`).
+fn unmarked(label: &str) -> &str {
+    ["_[j]", "_[i]", "_[k]", "_[w]"].iter().find_map(|mark| label.strip_suffix(mark)).unwrap_or(label)
 }
 
 /// Runs one cell; gives the sampled stacks and what node-flame reported.
@@ -142,7 +202,7 @@ pub fn sample_by(
 ) -> Result<(Vec<Stack>, String), String> {
     thread::sleep(Duration::from_secs_f64(options.warm_up));
     let scripts = workload.scripts();
-    let own = |stack: &Stack| stack.frames.iter().any(|l| Frame::in_scripts(l, &scripts).is_some());
+    let own = |stack: &Stack| stack.frames.iter().any(|l| Frame::in_scripts(unmarked(l), &scripts).is_some());
     let (mut stacks, mut report, mut samples) = (Vec::new(), String::new(), 0);
     // A busy machine gives a target, and so its profile, little time.
     for _ in 0..5 {
@@ -168,6 +228,9 @@ fn profile(mut profiler: Command, options: Options) -> Ended {
     profiler.args(["--max-pause", "50"]);
     if options.lines {
         profiler.arg("--lines");
+    }
+    if options.inlined {
+        profiler.arg("--annotate");
     }
     run(&mut profiler, Duration::from_secs_f64(options.seconds + 30.0))
 }
@@ -215,9 +278,7 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], at_once: usize, each: impl Fn(
 pub fn look_again(measured: &mut [Measured], options: Options, bar: f64) {
     let closer = Options { seconds: options.seconds * 3.0, least: options.least * 6, ..options };
     for (cell, result) in measured {
-        if !result.as_ref().is_ok_and(|o| {
-            o.tally.percent() >= bar && o.tally.samples >= options.least && !o.tally.misses_a_root()
-        }) {
+        if !result.as_ref().is_ok_and(|outcome| holds(outcome, bar, options.least)) {
             *result = measure(cell, closer);
         }
     }
@@ -284,21 +345,63 @@ pub fn failures(measured: &[Measured], bar: f64, least_samples: u64) -> String {
             Err(message) => {
                 let _ = writeln!(text, "{head}: {message}");
             }
+            Ok(outcome) if holds(outcome, bar, least_samples) => {}
             Ok(outcome) => {
                 let tally = &outcome.tally;
-                if tally.percent() < bar || tally.samples < least_samples || tally.misses_a_root() {
-                    let _ = writeln!(
-                        text,
-                        "{head}: {:.2} % of {} samples are exact ({} others; none from {:?})\n{}{}",
-                        tally.percent(),
-                        tally.samples,
-                        tally.others,
-                        tally.roots_missed,
-                        tally.worst(8),
-                        if tally.samples < least_samples { &outcome.report } else { "" }
-                    );
-                }
+                let (what, worst) = match &outcome.lines {
+                    None => {
+                        let (others, missed) = (tally.others, &tally.roots_missed);
+                        (
+                            format!("{} ({others} others; none from {missed:?})", verdict(outcome)),
+                            tally.worst(8),
+                        )
+                    }
+                    Some(lines) => {
+                        (format!("{}, {} unknown", verdict(outcome), lines.unknown), lines.worst(8))
+                    }
+                };
+                let few = tally.samples < least_samples;
+                let report = if few { outcome.report.as_str() } else { "" };
+                let _ = writeln!(text, "{head}: {what}\n{worst}{}{report}", outcome.cut);
             }
+        }
+    }
+    text
+}
+
+/// Whether a cell keeps its bars, with enough samples: `bar` for the share of exact ones.
+pub fn holds(outcome: &Outcome, bar: f64, least_samples: u64) -> bool {
+    let exact = match &outcome.lines {
+        None => {
+            outcome.tally.percent() >= bar
+                && outcome.tally.samples >= least_samples
+                && !outcome.tally.misses_a_root()
+        }
+        Some(lines) => {
+            percent(lines.callers_right, lines.callers) >= CALLERS
+                && percent(lines.leaves_right, lines.leaves) >= LEAVES
+                && lines.leaves >= least_samples
+                && lines.unknown * 20 <= lines.leaves
+        }
+    };
+    let keeps = |share: Option<f64>, least: f64| share.is_none_or(|share| share >= least);
+    exact && keeps(outcome.whole, WHOLE) && keeps(outcome.inlined, INLINED)
+}
+
+/// What a cell came to, in a line.
+pub fn verdict(outcome: &Outcome) -> String {
+    let mut text = match &outcome.lines {
+        None => format!("{:6.2} % of {:5}", outcome.tally.percent(), outcome.tally.samples),
+        Some(lines) => format!(
+            "lines {:6.2} % of callers', {:6.2} % of {} leaves'",
+            percent(lines.callers_right, lines.callers),
+            percent(lines.leaves_right, lines.leaves),
+            lines.leaves
+        ),
+    };
+    for (share, what) in [(outcome.whole, "whole"), (outcome.inlined, "with inlined functions")] {
+        if let Some(share) = share {
+            let _ = write!(text, ", {share:.2} % {what}");
         }
     }
     text
@@ -338,6 +441,45 @@ mod tests {
         assert_eq!(heads.len(), 3, "{text}");
         assert!(table(&measured).contains("98.9"));
         assert!(failures(&measured[..1], 99.0, 10).is_empty());
+    }
+
+    #[test]
+    fn lines_whole_stacks_and_inlined_functions_have_bars_of_their_own() {
+        let lines = |callers_right, leaves_right, leaves, unknown| {
+            let lines =
+                Lines { callers: 100, callers_right, leaves, leaves_right, unknown, ..Lines::default() };
+            Outcome { lines: Some(lines), ..Outcome::default() }
+        };
+        let holds = |outcome: &Outcome| holds(outcome, 99.0, 100);
+        assert!(holds(&lines(98, 190, 200, 10)));
+        let bad = [
+            lines(97, 200, 200, 0),
+            lines(100, 189, 200, 0),
+            lines(100, 99, 99, 0),
+            lines(100, 200, 200, 11),
+        ];
+        assert!(bad.iter().all(|outcome| !holds(outcome)));
+        assert_eq!(verdict(&bad[1]), "lines 100.00 % of callers',  94.50 % of 200 leaves'");
+
+        let with = |whole, inlined| Outcome { whole, inlined, ..outcome(200, 200).unwrap() };
+        assert!(holds(&with(None, None)) && holds(&with(Some(99.0), Some(80.0))));
+        assert!(!holds(&with(Some(97.0), None)) && !holds(&with(None, Some(2.0))));
+        assert_eq!(verdict(&with(Some(99.0), None)), "100.00 % of   200, 99.00 % whole");
+        let text = failures(&[(cell(Tier::Default), Ok(with(Some(9.0), None)))], 99.0, 100);
+        assert!(text.contains("100.00 % of   200, 9.00 % whole"), "{text}");
+    }
+
+    #[test]
+    fn a_stack_is_whole_from_the_start_of_the_process_on() {
+        let is_whole = |frames: &[&str]| {
+            let frames = frames.iter().map(|&frame| frame.to_owned()).collect();
+            super::is_whole(&Stack { frames, count: 1 })
+        };
+        let start =
+            ["_start:[native]", "__libc_start_main:[native]", "main:[native]", "node::Start:[native]"];
+        assert!(is_whole(&start) && !is_whole(&start[1..]) && !is_whole(&start[..3]));
+        assert!(!is_whole(&[&start[..], &["[frames elided]", "f:/a.js:1"]].concat()));
+        assert!(!is_whole(&["f:/a.js:1"]) && !is_whole(&[]));
     }
 
     #[test]

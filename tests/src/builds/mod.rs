@@ -292,6 +292,7 @@ impl Started {
             tally: Tally::of_stacks(&self.workload, stacks),
             lines: options.lines.then(|| Lines::of_stacks(&self.workload, stacks)),
             report,
+            ..Outcome::default()
         }
     }
 }
