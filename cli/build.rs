@@ -8,9 +8,8 @@ fn main() {
     if var("CARGO_CFG_TARGET_ENV").as_deref() != Ok("musl") {
         return;
     }
-    // Those of LLD, the linker that `.cargo/config.toml` names. Equal functions stand once; the addresses
-    // that are set right at the start are a bit map instead of a table.
-    let mut options = vec!["--icf=all".to_owned(), "--pack-dyn-relocs=relr".to_owned()];
+    // Those of LLD, the linker that `.cargo/config.toml` names. Equal functions stand once.
+    let mut options = vec!["--icf=all".to_owned()];
     // Tests of the executable, which have a profile of their own, report panics: they need the tables.
     if var("OUT_DIR").is_ok_and(|out| out.contains("/release/build/")) {
         let manifest = var("CARGO_MANIFEST_DIR").unwrap_or_default();

@@ -1,12 +1,13 @@
 //! The README's compatibility table: generated from measurements, never typed.
 //!
-//! arm64 is emulated, which takes an hour, so its figures come from the file that `tests/arm64/run all` writes.
+//! They stand in two files, a cell a line: [`measure`] writes x86-64's, in half an hour; arm64 is emulated, which takes
+//! an hour, and `tests/arm64/run all` writes that one.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use crate::{
     binary::workspace,
-    matrix::{Cell, Measured, Options, cells, figure, measure_all},
+    matrix::{Cell, Options, Outcome, cells, failures, figure, look_again, measure_all, row},
     tiers::Tier,
     version::{CLASSIC, MODERN, Version},
 };
@@ -14,32 +15,62 @@ use crate::{
 const BEGIN: &str = "<!-- compatibility: begin (generated) -->";
 const END: &str = "<!-- compatibility: end -->";
 
-/// Measures every version and puts the table into the README, between its marks.
+/// What was measured on this processor, and in the emulated machine.
+const RESULTS: [&str; 2] = ["tests/x86_64/results", "tests/arm64/results"];
+
+/// How this processor is called in its file.
+const NATIVE: &str = "x86-64";
+
+/// Measures every version of Node, optimized and not, writes what came of it, and gives the cells that miss the bar.
 ///
 /// # Errors
-/// What could not be read, measured or written.
-pub fn rewrite(options: Options, at_once: usize) -> Result<(), String> {
+/// What could not be read or written.
+pub fn measure(options: Options, at_once: usize, bar: f64) -> Result<String, String> {
+    let versions: Vec<Version> = CLASSIC.into_iter().chain(MODERN).collect();
+    let cells = cells(&versions, &[], &[Tier::NotInlined, Tier::Unoptimized])?;
+    let tell = |cell: &Cell, result: &Result<Outcome, String>| print!("{}", line(cell, result));
+    let mut measured = measure_all(cells, options, at_once, tell);
+    look_again(&mut measured, options, bar);
+    let mut text = String::from(
+        "# Processor, Node, tier, workload, share of exact samples: what the matrix measured.\n",
+    );
+    measured.iter().for_each(|(cell, result)| text += &line(cell, result));
+    let path = workspace().join(RESULTS[0]);
+    fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(failures(&measured, bar, 50))
+}
+
+fn line(cell: &Cell, result: &Result<Outcome, String>) -> String {
+    format!("{NATIVE} {}\n", row(cell, result, false))
+}
+
+/// Puts the table of what was measured into the README, between its marks.
+///
+/// # Errors
+/// What could not be read or written.
+pub fn rewrite() -> Result<(), String> {
     let path = workspace().join("README.md");
     let readme = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let (head, rest) = readme.split_once(BEGIN).ok_or_else(|| format!("no {BEGIN:?} in the README"))?;
     let (_, tail) = rest.split_once(END).ok_or_else(|| format!("no {END:?} in the README"))?;
+    let mut measured = String::new();
+    for results in RESULTS {
+        let results = workspace().join(results);
+        measured += &fs::read_to_string(&results).map_err(|e| format!("{}: {e}", results.display()))?;
+    }
     let versions: Vec<Version> = CLASSIC.into_iter().chain(MODERN).collect();
-    let cells = cells(&versions, &[], &[Tier::NotInlined, Tier::Unoptimized])?;
-    let measured = measure_all(cells, options, at_once, |cell, result| {
-        let percent = result.as_ref().map(|o| figure(o.tally.percent()));
-        println!("{} {} {} {percent:?}", cell.version, cell.tier, cell.workload);
-    });
-    let results = workspace().join("tests/arm64/results");
-    let results = fs::read_to_string(&results).map_err(|e| format!("{}: {e}", results.display()))?;
-    let text = format!("{head}{BEGIN}\n{}{END}{tail}", markdown(&versions, &measured, &emulated(&results)));
+    let mut text = format!("{head}{BEGIN}\n");
+    let _ = write!(text, "{}{END}{tail}", markdown(&versions, &rows(&measured)));
     fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// What was measured in the emulated arm64 machine.
-struct Emulated {
-    /// qemu's name of the processor.
+/// What was measured in one cell.
+struct Row {
+    /// [`NATIVE`], or qemu's name of the processor.
     processor: String,
     version: Version,
+    tier: String,
+    workload: String,
     measure: Measure,
     /// Share of what is right, in percent; `None`: it could not be measured.
     percent: Option<f64>,
@@ -70,24 +101,31 @@ const EMULATED: [(&str, &[Measure], &str); 5] = [
 ];
 
 /// Reads `PROCESSOR VERSION TIER WORKLOAD VERDICT`, one a line, with the verdict as `matrix` prints it.
-fn emulated(text: &str) -> Vec<Emulated> {
+fn rows(text: &str) -> Vec<Row> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
         .flat_map(|line| one_row(line).unwrap_or_default())
         .collect()
 }
 
-fn one_row(line: &str) -> Option<Vec<Emulated>> {
+fn one_row(line: &str) -> Option<Vec<Row>> {
     let mut words = line.split_whitespace();
     let (processor, version) = (words.next()?, words.next()?.parse().ok()?);
-    let (tier, _workload) = (words.next()?, words.next()?);
+    let (tier, workload) = (words.next()?, words.next()?);
     let rest: Vec<&str> = words.collect();
     // The number before a `%` and some words.
     let share = |what: &[&str]| {
         let at = rest.windows(what.len() + 1).position(|words| words[0] == "%" && &words[1..] == what)?;
         rest.get(at.checked_sub(1)?)?.parse().ok()
     };
-    let of = |measure, percent| Emulated { processor: processor.to_owned(), version, measure, percent };
+    let of = |measure, percent| Row {
+        processor: processor.to_owned(),
+        version,
+        tier: tier.to_owned(),
+        workload: workload.to_owned(),
+        measure,
+        percent,
+    };
     let exact = if tier == "default" { Measure::Inlined } else { Measure::Exact };
     let mut found = match rest.first() {
         Some(&"lines") => vec![
@@ -105,15 +143,10 @@ fn one_row(line: &str) -> Option<Vec<Emulated>> {
 }
 
 /// The least share of any cell of a major version, whose arm64 build may be of another release.
-fn least(
-    emulated: &[Emulated],
-    processor: &str,
-    measure: Measure,
-    version: Version,
-) -> (String, Option<Version>) {
+fn least(rows: &[Row], processor: &str, measure: Measure, version: Version) -> (String, Option<Version>) {
     let is_here =
-        |e: &&Emulated| e.processor == processor && e.measure == measure && e.version.major == version.major;
-    let here = emulated.iter().filter(is_here);
+        |e: &&Row| e.processor == processor && e.measure == measure && e.version.major == version.major;
+    let here = rows.iter().filter(is_here);
     let Some(least) = here.min_by(|a, b| a.percent.unwrap_or(-1.0).total_cmp(&b.percent.unwrap_or(-1.0)))
     else {
         return ("–".into(), None);
@@ -123,8 +156,8 @@ fn least(
 }
 
 /// A cell of an arm64 column.
-fn emulated_cell(emulated: &[Emulated], processor: &str, measures: &[Measure], version: Version) -> String {
-    let all: Vec<_> = measures.iter().map(|measure| least(emulated, processor, *measure, version)).collect();
+fn emulated_cell(rows: &[Row], processor: &str, measures: &[Measure], version: Version) -> String {
+    let all: Vec<_> = measures.iter().map(|measure| least(rows, processor, *measure, version)).collect();
     let mut figures: Vec<&str> = all.iter().map(|(figure, _)| figure.as_str()).collect();
     figures.dedup();
     let release = all.iter().find_map(|(_, release)| *release);
@@ -133,8 +166,9 @@ fn emulated_cell(emulated: &[Emulated], processor: &str, measures: &[Measure], v
 
 /// A row for each version, newest first; a column for each workload with the exact shares of optimized and of
 /// unoptimized code, and those of arm64 with the least share of any cell.
-fn markdown(versions: &[Version], measured: &[Measured], emulated: &[Emulated]) -> String {
-    let mut names: Vec<&str> = measured.iter().map(|(cell, _)| cell.workload.as_str()).collect();
+fn markdown(versions: &[Version], rows: &[Row]) -> String {
+    let native = || rows.iter().filter(|row| row.processor == NATIVE);
+    let mut names: Vec<&str> = native().map(|row| row.workload.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let short = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
@@ -143,11 +177,12 @@ fn markdown(versions: &[Version], measured: &[Measured], emulated: &[Emulated]) 
     let mut text = format!("| Node | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
     for version in versions.iter().rev() {
         let value = |name: &str, tier: Tier| {
-            let here = |c: &Cell| c.version == *version && c.tier == tier && c.workload == name;
-            match measured.iter().find(|(cell, _)| here(cell)) {
+            let tier = tier.to_string();
+            let here = |row: &&Row| row.version == *version && row.tier == tier && row.workload == name;
+            match native().find(here).map(|row| row.percent) {
                 None => String::from("–"),
-                Some((_, Err(_))) => String::from("✗"),
-                Some((_, Ok(outcome))) => figure(outcome.tally.percent()),
+                Some(None) => String::from("✗"),
+                Some(Some(percent)) => figure(percent),
             }
         };
         let both = |name: &&str| {
@@ -155,7 +190,7 @@ fn markdown(versions: &[Version], measured: &[Measured], emulated: &[Emulated]) 
             if hot == cold { hot } else { format!("{hot} / {cold}") }
         };
         let mut row: Vec<String> = names.iter().map(both).collect();
-        row.extend(EMULATED.map(|(processor, what, _)| emulated_cell(emulated, processor, what, *version)));
+        row.extend(EMULATED.map(|(processor, what, _)| emulated_cell(rows, processor, what, *version)));
         text += &format!("| {version} | {} |\n", row.join(" | "));
     }
     text
@@ -164,29 +199,22 @@ fn markdown(versions: &[Version], measured: &[Measured], emulated: &[Emulated]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{matrix::Outcome, verdict::Tally};
 
     #[test]
     fn a_cell_shows_two_figures_only_where_they_differ() {
         let version = Version::new(22, 23, 3);
-        let at = |workload: &str, tier, exact| {
-            let tally = Tally { samples: 200, exact, ..Tally::default() };
-            (Cell { version, workload: workload.into(), tier }, Ok(Outcome { tally, ..Outcome::default() }))
-        };
-        let measured = [
-            at("a.js", Tier::NotInlined, 200),
-            at("a.js", Tier::Unoptimized, 200),
-            at("b.mjs", Tier::NotInlined, 199),
-            at("b.mjs", Tier::Unoptimized, 200),
-        ];
-        let arm64 = "# a comment
+        let text = "# a comment
+            x86-64 22.23.3 not-inlined a.js 100.00 % of 200
+            x86-64 22.23.3 unoptimized a.js 100.00 % of 200
+            x86-64 22.23.3 not-inlined b.mjs  99.50 % of  200
+            x86-64 22.23.3 unoptimized b.mjs 100.00 % of 200
             max 22.23.3 not-inlined a.js 100.00 % of 50
             max 22.1.0 optimized b.js  98.76 % of    60, 97.50 % whole
             max 22.23.3 default inlined.js 99.00 % of 200, 80.00 % with inlined functions
             max 22.23.3 not-inlined lines.js lines 100.00 % of callers',  96.40 % of 210 leaves'
             cortex-a72 22.23.3 not-inlined a.js 100.00 % of 50
             cortex-a72 22.23.3 not-inlined b.js error: node-flame: exit status: 1";
-        let table = markdown(&[version], &measured, &emulated(arm64));
+        let table = markdown(&[version], &rows(text));
         let head = "| Node | a | b | arm64 | arm64, inlined | arm64, lines | arm64, whole stacks | arm64 without PAC |
 |---|---|---|---|---|---|---|---|
 ";
@@ -197,7 +225,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_on_arm64_is_told_from_what_failed() {
         let version = Version::new(26, 10, 0);
-        let cell = |text: &str, at: usize| emulated_cell(&emulated(text), "max", EMULATED[at].1, version);
+        let cell = |text: &str, at: usize| emulated_cell(&rows(text), "max", EMULATED[at].1, version);
         let lost = "max 26.10.0 not-inlined lines.js lines error: gone\nmax 26.10.0 - - error: the machine ended with 124";
         assert_eq!([0, 1, 2].map(|at| cell(lost, at)), ["✗", "–", "✗"]);
         assert_eq!(cell("", 0), "–");

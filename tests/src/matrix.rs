@@ -388,8 +388,20 @@ pub fn holds(outcome: &Outcome, bar: f64, least_samples: u64) -> bool {
     exact && keeps(outcome.whole, WHOLE) && keeps(outcome.inlined, INLINED)
 }
 
-/// What a cell came to, in a line.
-pub fn verdict(outcome: &Outcome) -> String {
+/// A cell and what it came to, in a line. `lines`: executing lines were asked for.
+pub fn row(cell: &Cell, result: &Result<Outcome, String>, lines: bool) -> String {
+    let text = match result {
+        Ok(outcome) => verdict(outcome),
+        Err(message) => {
+            let kind = if lines { "lines " } else { "" };
+            format!("{kind}error: {}", message.lines().next().unwrap_or_default())
+        }
+    };
+    format!("{:9} {:15} {:15} {text}", cell.version.to_string(), cell.tier, cell.workload)
+}
+
+/// What a cell came to.
+fn verdict(outcome: &Outcome) -> String {
     let mut text = match &outcome.lines {
         None => format!("{:6.2} % of {:5}", outcome.tally.percent(), outcome.tally.samples),
         Some(lines) => format!(

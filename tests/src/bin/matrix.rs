@@ -5,7 +5,8 @@
 //!            [--rate HZ] [--warm-up S] [--at-once N] [--bar PERCENT] [--again] [--quiet]
 //!            [--lines] [--whole] [--inlined]
 //!     matrix --builds [--workloads W,W…] [--tiers T,T…] [options]     other builds than the official executables
-//!     matrix --compat-table [options]     writes the README's compatibility table anew
+//!     matrix --compat-table [options]     measures for the README's compatibility table, and writes it
+//!     matrix --compat-table --measured    writes it from what was measured before
 //!
 //! With `--lines` the executing lines are judged instead of the chains. `--whole` asks for native frames down to
 //! the process' start as well, `--inlined` for inlined functions. `--again` gives cells that miss a bar a second,
@@ -15,7 +16,7 @@ use std::{process::ExitCode, thread::available_parallelism};
 
 use tests::{
     builds, compat,
-    matrix::{Cell, Options, Outcome, cells, failures, holds, look_again, measure_all, table, verdict},
+    matrix::{Cell, Options, Outcome, cells, failures, holds, look_again, measure_all, row, table},
     tiers::Tier,
     version::{CLASSIC, MODERN, Version},
     workload,
@@ -31,6 +32,7 @@ struct Asked {
     again: bool,
     quiet: bool,
     compat: bool,
+    measured: bool,
     builds: bool,
 }
 
@@ -56,6 +58,7 @@ fn asked() -> Result<Asked, String> {
         again: false,
         quiet: false,
         compat: false,
+        measured: false,
         builds: false,
     };
     let mut args = std::env::args().skip(1);
@@ -78,6 +81,7 @@ fn asked() -> Result<Asked, String> {
             "--quiet" => asked.quiet = true,
             "--builds" => asked.builds = true,
             "--compat-table" => asked.compat = true,
+            "--measured" => asked.measured = true,
             _ => return Err(format!("unknown option {arg}; see the head of tests/src/bin/matrix.rs")),
         }
     }
@@ -135,8 +139,13 @@ fn all_builds(asked: &Asked) -> bool {
 
 fn carry_out(asked: &Asked) -> Result<bool, String> {
     if asked.compat {
-        compat::rewrite(asked.options, asked.at_once)?;
-        return Ok(true);
+        let failures = match asked.measured {
+            true => String::new(),
+            false => compat::measure(asked.options, asked.at_once, asked.bar)?,
+        };
+        compat::rewrite()?;
+        println!("{failures}");
+        return Ok(failures.is_empty());
     }
     if asked.builds {
         return Ok(all_builds(asked));
@@ -171,15 +180,4 @@ fn carry_out(asked: &Asked) -> Result<bool, String> {
     }
     println!("{failures}");
     Ok(failures.is_empty())
-}
-
-fn row(cell: &Cell, result: &Result<Outcome, String>, lines: bool) -> String {
-    let text = match result {
-        Ok(outcome) => verdict(outcome),
-        Err(message) => {
-            let kind = if lines { "lines " } else { "" };
-            format!("{kind}error: {}", message.lines().next().unwrap_or_default())
-        }
-    };
-    format!("{:9} {:15} {:15} {text}", cell.version.to_string(), cell.tier, cell.workload)
 }
