@@ -7,6 +7,7 @@ use tests::{
     binary::node_flame,
     builds::{self, ALL, Kind, Scratch},
     matrix::{Options, alone, tell},
+    native::{CHAINS, Folder, c_addon_of_any_libc, callers, stacks_of},
     process::{Running, command, run},
     tiers::Tier,
 };
@@ -25,6 +26,58 @@ fn every_build_shows_exact_chains() {
         ALL.iter().flat_map(|&build| runs.map(|(workload, tier)| (build, workload, tier))).collect();
     let failures = builds::measure_all(&cells, Options::default(), BAR, SAMPLES, tell);
     assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn native_code_has_all_its_callers_beside_another_c_library() {
+    let _alone = alone();
+    let folder = Folder::new("any-libc");
+    let addon = folder.file("addon.node");
+    c_addon_of_any_libc(&addon);
+    for build in
+        ALL.iter().filter(|build| matches!(build.kind, Kind::Musl | Kind::MuslStripped | Kind::Debian))
+    {
+        let target =
+            build.calls(&addon, &CHAINS.map(|(mode, _)| mode)).unwrap_or_else(|e| panic!("{build}: {e}"));
+        let stacks = stacks_of(target.pid(), 4.0, 700);
+        let told =
+            callers(&stacks, &CHAINS.map(|(mode, _)| mode), BAR).unwrap_or_else(|e| panic!("{build}: {e}"));
+        tell(&format!("{build}: {told}"));
+    }
+}
+
+#[test]
+fn builtins_without_names_are_told_as_what_they_are() {
+    let _alone = alone();
+    for build in ALL.iter().filter(|build| build.kind == Kind::Stripped && build.version.major >= 16) {
+        let started =
+            build.start("callbacks.js", Tier::Unoptimized).unwrap_or_else(|e| panic!("{build}: {e}"));
+        let stacks = stacks_of(started.target.pid(), 1.5, 500);
+        let count = |has: &dyn Fn(&[String]) -> bool| {
+            stacks.iter().filter(|stack| has(&stack.frames)).map(|stack| stack.count).sum::<u64>()
+        };
+        let is_own = |label: &str| label.contains(&*started.workload.script);
+        // `arrays` calls its functions by Array.prototype.map and the like. A builtin that JavaScript sees is told by
+        // its function's name, another one is `[builtin]`: the file has no names of them.
+        let callbacks = count(&|frames| {
+            let mut below = frames.iter().skip_while(|label| !label.starts_with("arrays:")).skip(1);
+            below.any(|label| is_own(label))
+        });
+        let by_builtins = count(&|frames| {
+            frames.windows(3).any(|labels| {
+                labels[0].starts_with("arrays:") && labels[1].ends_with("[builtin]") && is_own(&labels[2])
+            })
+        });
+        let unnamed = count(&|frames| frames.iter().any(|label| label == "[builtin]"));
+        let misnamed = count(&|frames| {
+            frames.iter().any(|label| label.contains("_Builtins_") || label.contains("embedded_blob"))
+        });
+        tell(&format!(
+            "{build}: {by_builtins} of {callbacks} callbacks are called by a builtin; {unnamed} stacks with [builtin]"
+        ));
+        assert!(callbacks > 100 && by_builtins * 100 >= callbacks * 99, "{build}: {stacks:#?}");
+        assert!(unnamed > 20 && misnamed == 0, "{build}: {unnamed} {misnamed} {stacks:#?}");
+    }
 }
 
 /// What `readelf` says of an ELF file.

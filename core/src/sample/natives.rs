@@ -110,12 +110,21 @@ impl<'a> Natives<'a> {
 
     /// Whether the instruction in front of an address is a call.
     pub fn follows_call(&self, place: FilePlace) -> bool {
+        let arch = self.elf(place.module).map(Elf::machine);
+        self.before(place).zip(arch).is_some_and(|(before, arch)| fallback::follows_call(before, arch))
+    }
+
+    /// The bytes in front of an address in which a call stands.
+    pub fn before(&self, place: FilePlace) -> Option<&'a [u8]> {
         const CALL_BYTES: u64 = 7;
-        let before = self.elf(place.module).and_then(|elf| {
-            let start = elf.vaddr_of(place.offset)?.checked_sub(CALL_BYTES)?;
-            Some((elf.bytes_at(start, CALL_BYTES)?, elf.machine()))
-        });
-        before.is_some_and(|(before, arch)| fallback::follows_call(before, arch))
+        let elf = self.elf(place.module)?;
+        elf.bytes_at(elf.vaddr_of(place.offset)?.checked_sub(CALL_BYTES)?, CALL_BYTES)
+    }
+
+    /// The code at an address, so many bytes of it.
+    pub fn code_at(&self, place: FilePlace, bytes: u64) -> Option<&'a [u8]> {
+        let elf = self.elf(place.module)?;
+        elf.bytes_at(elf.vaddr_of(place.offset)?, bytes)
     }
 
     /// Steps from a frame at `place` to its caller.

@@ -242,7 +242,8 @@ impl<M: Memory> Walk<'_, '_, M> {
                 self.out.pop();
                 self.native(cursor, place)
             }
-            Err(_) if self.leave_leaf(cursor) => Next::Caller,
+            Err(_) if self.leave_signal(cursor, place) => Next::Interrupted,
+            Err(_) if self.leave_leaf(cursor) || self.leave_by_call(cursor) => Next::Caller,
             Err(_) => self.lost(cursor),
         }
     }
@@ -267,7 +268,9 @@ impl<M: Memory> Walk<'_, '_, M> {
     fn lost(&mut self, cursor: &mut Cursor) -> Next {
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
         let mask = cursor.registers.return_mask;
-        let back = if fp > sp { self.word(fp.wrapping_add(8)).map(|back| back & !mask) } else { None };
+        // A frame without a variable of its own begins at the stack pointer.
+        let back =
+            if fp >= sp && fp != 0 { self.word(fp.wrapping_add(8)).map(|back| back & !mask) } else { None };
         let reach = cursor.exit_fp;
         if back.is_some_and(|back| self.is_code(back.wrapping_sub(1)))
             && (reach == 0 || fp <= reach || reach < sp)

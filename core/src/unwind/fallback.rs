@@ -49,31 +49,114 @@ pub fn step_leaf(
     Ok(())
 }
 
-/// Steps to the next word on the stack that is a return address by the look of it: `is_return`
-/// is asked about each word, at most `words` of them, from the stack pointer upwards.
+/// What a word on the stack is, seen from the function whose caller is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// No return address.
+    Data,
+    /// A return address behind a call of nobody knows which function, or a signal handler's.
+    Return,
+    /// A return address behind a call of the function at this address.
+    ReturnFrom(u64),
+}
+
+/// Bytes of one function, at most.
+const FUNCTION_BYTES: u64 = 64 << 10;
+
+/// Where on the stack the return address of a function is that has neither unwind information nor, as far as is
+/// known, a frame pointer of its own: all of musl's, functions that call nobody, and any at its start and end.
 ///
-/// For functions that have neither unwind information nor a frame pointer, as all of musl's. The
-/// frame pointer is left as it is: such functions preserve it, or keep data in it. See
-/// [`follows_call`] for what a good `is_return` looks at.
-pub fn step_scan(
-    registers: &mut Registers,
+/// `words` of the stack are looked at, from the stack pointer up to the place behind the frame pointer, where that
+/// points to one: a frame that stands keeps it there, and else it belongs to one that lies further out. The
+/// right one is known by the function it calls, which is the one that was left: of all calls that go to where it may
+/// start, the one that goes nearest to `pc`, since no other function starts in between. Where none does, the frame
+/// pointer is believed, unless what it leads to has called another function; then it is the first return address.
+///
+/// `None`: none is known, or it is the one behind the frame pointer anyway.
+pub fn find_return(
+    registers: &Registers,
     arch: Arch,
-    return_mask: u64,
-    stack: &StackCopy<'_>,
-    words: usize,
-    mut is_return: impl FnMut(u64) -> bool,
-) -> Result<(), StepError> {
-    let sp = registers.sp(arch).next_multiple_of(8);
-    for at in (0..words as u64).map_while(|index| sp.checked_add(index * 8)) {
-        let Some(word) = stack.word(at) else { break };
-        let back = word & !return_mask;
-        if back != 0 && is_return(back) {
-            registers.general[arch.stack_pointer()] = at.wrapping_add(8);
-            set_pc(registers, arch, back);
-            return Ok(());
+    pc: u64,
+    words: u64,
+    word: impl Fn(u64) -> Option<u64>,
+    look: impl Fn(u64) -> Word,
+) -> Option<u64> {
+    let (fp, sp) = (registers.fp(arch), registers.sp(arch).next_multiple_of(8));
+    let called_here = |start: u64| start <= pc && pc - start < FUNCTION_BYTES;
+    let behind = fp.wrapping_add(8);
+    let is_frame = fp >= sp && fp.is_multiple_of(8);
+    let by_fp = if is_frame { word(behind).map_or(Word::Data, &look) } else { Word::Data };
+    let (mut first, mut nearest) = (None, None);
+    for at in (0..words).map_while(|index| sp.checked_add(index * 8)) {
+        if by_fp != Word::Data && at >= behind {
+            break;
+        }
+        let Some(found) = word(at) else { break };
+        match look(found) {
+            Word::Data => {}
+            Word::Return => first = first.or(Some(at)),
+            Word::ReturnFrom(start) => {
+                first = first.or(Some(at));
+                if called_here(start) && nearest.is_none_or(|(known, _)| known < start) {
+                    nearest = Some((start, at));
+                }
+            }
         }
     }
-    Err(StepError::NoReturnAddress)
+    match by_fp {
+        Word::ReturnFrom(start) if called_here(start) => {
+            nearest.filter(|(other, _)| *other > start).map(|(_, at)| at)
+        }
+        Word::ReturnFrom(_) => nearest.map(|(_, at)| at).or(first),
+        Word::Return | Word::Data => nearest.map(|(_, at)| at),
+    }
+}
+
+/// Where the function called in front of a return address is. `before` is what [`follows_call`] wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callee {
+    /// At this address.
+    At(u64),
+    /// Where the word at this address says.
+    In(u64),
+    /// Not known: it was in a register, or in a table.
+    Unknown,
+}
+
+/// The callee of the call that returns to `back`.
+pub fn callee(before: &[u8], back: u64, arch: Arch) -> Callee {
+    let away = |distance: [u8; 4]| back.wrapping_add_signed(i32::from_le_bytes(distance).into());
+    match (arch, before) {
+        (Arch::X86_64, [.., 0xe8, a, b, c, d]) => Callee::At(away([*a, *b, *c, *d])),
+        (Arch::X86_64, [.., 0xff, 0x15, a, b, c, d]) => Callee::In(away([*a, *b, *c, *d])),
+        _ => Callee::Unknown,
+    }
+}
+
+/// Where code at `address` may jump to without a condition: each place in it that looks like such a jump.
+pub fn jumps(code: &[u8], address: u64, arch: Arch) -> impl Iterator<Item = u64> {
+    let is_known = arch == Arch::X86_64;
+    (0..code.len()).filter(move |_| is_known).filter_map(move |at| {
+        let (length, distance) = match code.get(at..)? {
+            [0xe9, a, b, c, d, ..] => (5, i32::from_le_bytes([*a, *b, *c, *d])),
+            [0xeb, distance, ..] => (2, i32::from(*distance as i8)),
+            _ => return None,
+        };
+        Some(address.wrapping_add(at as u64 + length).wrapping_add_signed(distance.into()))
+    })
+}
+
+/// Where the code at `address` jumps to, if that is a stub of the linkage table.
+pub fn stub(code: &[u8], address: u64, arch: Arch) -> Callee {
+    // endbr64 and the prefix that goes with it may come first.
+    let unmarked = code.strip_prefix(&[0xf3, 0x0f, 0x1e, 0xfa]).unwrap_or(code);
+    match (arch, unmarked.strip_prefix(&[0xf2]).unwrap_or(unmarked)) {
+        (Arch::X86_64, [0xff, 0x25, a, b, c, d, rest @ ..]) => {
+            let end = address.wrapping_add((code.len() - rest.len()) as u64);
+            Callee::In(end.wrapping_add_signed(i32::from_le_bytes([*a, *b, *c, *d]).into()))
+        }
+        _ => Callee::At(address),
+    }
 }
 
 /// Whether the code that ends at a return address ends in a call. `before` is at least the 7 bytes

@@ -221,16 +221,52 @@ fn an_arm64_frame_with_a_signed_return_address_is_left() {
 }
 
 #[test]
-fn a_search_finds_the_first_word_that_is_accepted() {
-    let words: Vec<u8> = [5_u64, 0x40, 0x1234, 0x40].iter().flat_map(|word| word.to_le_bytes()).collect();
-    let stack = StackCopy { base: STACK, bytes: &words };
-    let mut frame = registers(Arch::X86_64, 0, STACK, 9);
-    let search = |frame: &mut Registers, words| {
-        fallback::step_scan(frame, Arch::X86_64, 0, &stack, words, |word| word == 0x1234)
+fn a_return_address_is_known_by_the_function_that_was_called() {
+    use fallback::{Word, find_return};
+    const PC: u64 = 0x5010;
+    let find = |words: &[u64], fp: u64| {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let stack = StackCopy { base: STACK, bytes: &bytes };
+        let frame = registers(Arch::X86_64, PC, STACK, fp);
+        // A return address is that of a call of the function at it, rounded down; odd ones of nobody knows which.
+        let look = |word: u64| match word {
+            0x1000..=0x9000 if word % 2 == 1 => Word::Return,
+            0x1000..=0x9000 => Word::ReturnFrom(word & !0xff),
+            _ => Word::Data,
+        };
+        find_return(&frame, Arch::X86_64, PC, 8, |at| stack.word(at), look).map(|at| (at - STACK) / 8)
     };
-    assert_eq!(search(&mut frame, 2), Err(StepError::NoReturnAddress));
-    assert_eq!(search(&mut frame, 100), Ok(()));
-    assert_eq!((frame.pc, frame.sp(Arch::X86_64), frame.fp(Arch::X86_64)), (0x1234, STACK + 24, 9));
+    // Without a frame pointer: the nearest function below the pc, not the first word.
+    assert_eq!(find(&[7, 0x4008, 7, 0x5008, 0x4f08], 0), Some(3));
+    assert_eq!(find(&[7, 0x6008, 0x1, 0x2], 0), None);
+    // Nothing is looked for beyond a bound, nor beyond the copy.
+    assert_eq!(find(&[0, 0, 0, 0, 0, 0, 0, 0, 0x5008], 0), None);
+    // A frame that stands: what lies below it was left by earlier calls.
+    assert_eq!(find(&[0x4008, 7, 0, 0x5008], STACK + 16), None);
+    assert_eq!(find(&[0x4008, 7, 0, 0x5009], STACK + 16), Some(0), "whom the outer one called is not known");
+    // One that does not stand yet: the frame pointer is the caller's.
+    assert_eq!(find(&[0x5008, 7, 0, 0x4008], STACK + 16), Some(0));
+    // It leads to a call of another function, and the nearer one may be of this.
+    assert_eq!(find(&[0x5009, 7, 0, 0x6008], STACK + 16), Some(0));
+    // Neither is known: the frame pointer is believed.
+    assert_eq!(find(&[0x5009, 7, 0, 0x5009], STACK + 16), None);
+}
+
+#[test]
+fn the_function_that_was_called_is_told_by_the_call() {
+    use fallback::{Callee, callee, stub};
+    let arch = Arch::X86_64;
+    assert_eq!(callee(&[0x90, 0x90, 0xe8, 0xfb, 0xff, 0xff, 0xff], 0x1005, arch), Callee::At(0x1000));
+    assert_eq!(callee(&[0x90, 0xff, 0x15, 0x10, 0, 0, 0], 0x1000, arch), Callee::In(0x1010));
+    assert_eq!(callee(&[0x90, 0x90, 0x90, 0x90, 0x41, 0xff, 0xd4], 0x1000, arch), Callee::Unknown);
+    assert_eq!(callee(&[], 0x1000, arch), Callee::Unknown);
+    let code = [0x45, 0x31, 0xc0, 0xe9, 0xf8, 0xff, 0xff, 0xff, 0xeb, 0x10, 0x90, 0xe9, 0, 0];
+    let jumps = fallback::jumps(&code, 0x1000, arch).collect::<Vec<_>>();
+    assert_eq!(jumps, [0x1000, 0x101a]);
+    assert_eq!(stub(&[0xff, 0x25, 0x10, 0, 0, 0, 0x68], 0x1000, arch), Callee::In(0x1016));
+    let protected = [0xf3, 0x0f, 0x1e, 0xfa, 0xf2, 0xff, 0x25, 0x10, 0, 0, 0];
+    assert_eq!(stub(&protected, 0x1000, arch), Callee::In(0x101b));
+    assert_eq!(stub(&[0xf3, 0x0f, 0x1e, 0xfa, 0x55, 0x48, 0x89, 0xe5], 0x1000, arch), Callee::At(0x1000));
 }
 
 #[test]

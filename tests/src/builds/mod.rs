@@ -16,6 +16,7 @@ use std::{
 
 use crate::{
     matrix::{Options, Outcome, figure, in_parallel, sample_target},
+    native,
     nodes::{self, cache},
     process::Target,
     stacks::Stack,
@@ -272,6 +273,24 @@ impl Build {
         Ok(Started { target, workload, _scratch: scratch })
     }
 
+    /// Starts it with an addon, as [`native::calls`](crate::native::calls) does; for builds in a root of their own.
+    ///
+    /// # Errors
+    /// What the target said instead.
+    ///
+    /// # Panics
+    /// When the build is missing from the cache.
+    pub fn calls(self, addon: &Path, modes: &[&str]) -> Result<Target, String> {
+        let root = self.made().join("root");
+        let folder = root.join("native");
+        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        for (from, to) in [(addon, "addon.node"), (&native::source("addon.js"), "addon.js")] {
+            fs::copy(from, folder.join(to)).map_err(|e| format!("{}: {e}", from.display()))?;
+        }
+        let mut command = command_in_root(&root, self.kind);
+        Target::ready(command.args(["/native/addon.js", "/native/addon.node"]).args(modes))
+    }
+
     /// Profiles it with a workload and judges the stacks as [`measure`](crate::matrix::measure) does.
     ///
     /// # Errors
@@ -341,13 +360,19 @@ pub fn measure_all(
 
 /// Starts Node in a root folder and mount namespace of its own. The process is the command's own.
 fn in_root(root: &Path, kind: Kind, flags: &[&str], workload: &mut Workload) -> Result<Target, String> {
-    assert_root();
     workload.enter(root)?;
+    Target::ready(command_in_root(root, kind).args(flags).arg(&workload.path))
+}
+
+/// A command for its Node in that root, without arguments.
+fn command_in_root(root: &Path, kind: Kind) -> Command {
+    assert_root();
     let node =
         if matches!(kind, Kind::Musl | Kind::MuslStripped) { packages::MUSL_NODE } else { "/usr/bin/node" };
     let mut command = Command::new("unshare");
     command.arg("--mount").arg("--root").arg(root).arg("--mount-proc").arg(node);
-    Target::ready(command.args(flags).arg(&workload.path).env_remove("NODE_EXTRA_CA_CERTS"))
+    command.env_remove("NODE_EXTRA_CA_CERTS");
+    command
 }
 
 /// Says plainly what is missing, where tests need to be root.
