@@ -1,11 +1,11 @@
 //! Compares unwinding by call frame information with gdb's backtraces, on recorded stacks.
 //!
-//!     cargo run --release -p flame-core --example unwind_check -- RECORDING [SHARE]
+//!     cargo run --release -p flame-core --example unwind_check -- RECORDING [SHARE [LEAST]]
 //!
 //! A recording is what `tests/native/record.py` writes: for each stop of a thread its registers, the bytes of
 //! its stack and gdb's frames. Compared is each stack from its leaf to the thread's start, or to the first
 //! frame that is V8's, which gdb cannot pass. Said is also how long the steps took. It fails if less than
-//! SHARE percent of the stacks are the same.
+//! SHARE percent of the stacks are the same, or if less than LEAST stacks had a native frame to step from.
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,9 @@ fn read(text: &str) -> (String, Vec<Stop>) {
 
 fn main() {
     let path = std::env::args().nth(1).expect("a recording");
-    let wanted: f64 = std::env::args().nth(2).map_or(0.0, |share| share.parse().expect("a number"));
+    let number = |at: usize| std::env::args().nth(at).map_or(0.0, |word| word.parse().expect("a number"));
+    let (wanted, least): (f64, f64) = (number(2), number(3));
+    let mut stepped = 0;
     let (text, stops) = read(&std::fs::read_to_string(path).expect("readable"));
     let mut maps = Maps::new();
     maps.update(text.as_bytes(), &[]);
@@ -101,6 +103,7 @@ fn main() {
             let mut is_return = false;
             let mut expected = stop.frames.iter();
             let mut is_same = true;
+            let mut has_stepped = false;
             while let Some(theirs) = expected.next() {
                 if pass == 0 {
                     frames += 1;
@@ -139,13 +142,17 @@ fn main() {
                 steps += pass;
                 match step {
                     Ok(step) if step.is_root => {
+                        has_stepped = true;
                         if pass == 0 {
                             whole += 1;
                             is_same &= expected.next().is_none();
                         }
                         break;
                     }
-                    Ok(step) => is_return = !step.is_signal,
+                    Ok(step) => {
+                        has_stepped = true;
+                        is_return = !step.is_signal;
+                    }
                     Err(StepError::NoInformation { .. }) => {
                         let name = if theirs.2.starts_with("Builtins_") { "Builtins_*" } else { &theirs.2 };
                         *ends.entry(format!("no unwind information: {name}")).or_default() +=
@@ -160,13 +167,15 @@ fn main() {
                 }
             }
             if pass == 0 {
+                stepped += u32::from(has_stepped);
                 same += u32::from(is_same);
                 different += u32::from(!is_same);
             }
         }
     }
     println!(
-        "{} stacks: {same} same, {different} different; {frames} frames; {whole} to their thread's start",
+        "{} stacks, {stepped} of them native: {same} same, {different} different; {frames} frames; {whole} to \
+         their thread's start",
         stops.len()
     );
     for (end, count) in ends {
@@ -179,4 +188,5 @@ fn main() {
     );
     let share = 100.0 * f64::from(same) / stops.len().max(1) as f64;
     assert!(share >= wanted, "only {share:.1} % are the same; {wanted} % are wanted");
+    assert!(f64::from(stepped) >= least, "only {stepped} stacks had a native frame; {least} are wanted");
 }

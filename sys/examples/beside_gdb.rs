@@ -4,7 +4,7 @@
 //! mapped. Each line of its input is one stop of the main
 //! thread, in hexadecimal: pc, thread pointer, the 16 general registers by DWARF number, then gdb's frames,
 //! leaf first, each by an address in its function. For each it answers with a line: `same`, or how the stacks
-//! differ.
+//! differ. Its last line is the number of stops in which gdb came through V8's code to the thread's start.
 //!
 //! What is compared is native code, function by function: from the leaf to the first frame of V8's code, and all
 //! native frames beyond that, up to the thread's start. gdb steps through V8's code by frame pointers (see the
@@ -187,5 +187,5 @@ fn main() {
         println!("{answer}");
         std::io::stdout().flush().expect("somebody reads");
     }
-    eprintln!("gdb came through V8's code to the thread's start in {through}");
+    println!("{through}");
 }

@@ -4,7 +4,8 @@ gdb unwinds native code by itself. Of V8's code it knows nothing, so it is told 
 promises: the caller's frame pointer and pc stand at the frame pointer.
 
 Runs inside gdb. PID: attach to this process and stop it STOPS times; HELPER: the program that compares,
-`sys/examples/beside_gdb.rs`, which says how. It ends with status 1 if less than 99 % of the stacks are the same.
+`sys/examples/beside_gdb.rs`, which says how. It ends with status 1 if less than 99 % of the stacks are the same, or if
+gdb came through V8's code in less than 90 % of them: the rest is compared in part only.
 """
 
 import os
@@ -111,7 +112,8 @@ for stop in range(stops):
     gdb.execute("detach", to_string=True)
     time.sleep(random.random() * 0.05)
 helper.stdin.close()
+through = int(helper.stdout.readline())
 helper.wait()
-print(f"{same} of {stops} whole stacks are the same")
+print(f"{same} of {stops} whole stacks are the same, {through} of them to the thread's start by gdb too")
 sys.stdout.flush()
-os._exit(0 if same * 100 >= stops * 99 else 1)
+os._exit(0 if same * 100 >= stops * 99 and through * 100 >= stops * 90 else 1)

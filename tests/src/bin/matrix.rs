@@ -119,7 +119,7 @@ fn file_name(workload: &str) -> String {
     names.iter().find(named).cloned().unwrap_or_else(|| workload.to_owned())
 }
 
-fn all_builds(asked: &Asked) -> bool {
+fn all_builds(asked: &Asked) -> Result<bool, String> {
     let names = if asked.workloads.is_empty() { workload::names() } else { asked.workloads.clone() };
     let mut cells = Vec::new();
     for build in builds::ALL {
@@ -131,10 +131,13 @@ fn all_builds(asked: &Asked) -> bool {
             }
         }
     }
+    if cells.is_empty() {
+        return Err("no such cell exists".into());
+    }
     let tell = |line: &str| println!("{line}");
     let failures = builds::measure_all(&cells, asked.options, asked.bar, 50, tell);
     println!("\n{failures}");
-    failures.is_empty()
+    Ok(failures.is_empty())
 }
 
 fn carry_out(asked: &Asked) -> Result<bool, String> {
@@ -148,7 +151,7 @@ fn carry_out(asked: &Asked) -> Result<bool, String> {
         return Ok(failures.is_empty());
     }
     if asked.builds {
-        return Ok(all_builds(asked));
+        return all_builds(asked);
     }
     let workloads: Vec<&str> = asked.workloads.iter().map(String::as_str).collect();
     let cells = cells(&asked.versions, &workloads, &asked.tiers)?;
