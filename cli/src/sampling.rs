@@ -14,6 +14,7 @@ use flame_core::profile::{Meta, Profile};
 use flame_core::sample::sampler::{Outcome as Stopped, Sleeper};
 use flame_sys::clock;
 use flame_sys::memory::ProcessMemory;
+use flame_sys::process::Process;
 use flame_sys::session::{
     self, Asleep, Control, Flow, Options, Outcome, ProcessEnd, ThreadKey, Verdict, Visitor,
 };
@@ -47,6 +48,14 @@ fn meta(pid: u32, wanted: &args::Profile) -> Meta {
     }
 }
 
+/// A process that was stopped by a signal gives no samples, and nothing else would tell why.
+fn say_if_stopped(process: &Process, wanted: &args::Profile) {
+    if !wanted.quiet && process.status().is_ok_and(|status| status.state == b'T') {
+        let pid = process.pid();
+        say(&format!("Note: {pid} is stopped; samples begin when it is continued (SIGCONT)."));
+    }
+}
+
 /// Samples `target` as `wanted`. `heir`: the command that gets node-flame's signals.
 pub fn sample(
     signals: &Blocked,
@@ -57,6 +66,7 @@ pub fn sample(
 ) -> Result<Run, Failure> {
     let (member, process) = Member::new(target, wanted);
     let pid = process.pid();
+    say_if_stopped(&process, wanted);
     let mut meta = meta(pid, wanted);
     let narrator = Narrator::new(pid, wanted);
     let members = vec![Some(member)];
@@ -99,6 +109,9 @@ pub fn sample_family(
         teller: narrator.teller(),
         heir,
     };
+    if let Ok(process) = Process::open(pid) {
+        say_if_stopped(&process, wanted);
+    }
     sampling.teller.tell(Word::Attached);
     let outcome = session::run_several(signals, options(wanted), &mut sampling);
     let members: Vec<Member> = sampling.members.drain(..).flatten().collect();

@@ -3,8 +3,11 @@
 
 mod common;
 
-use common::{Scratch, Target, assert_free, is_traced, kill, node_flame, start_node_flame, wait_until};
+use common::{
+    Scratch, Target, assert_free, is_traced, kill, need, node_flame, start_node_flame, state, wait_until,
+};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -113,6 +116,65 @@ fn node_flame_does_not_profile_itself() {
 }
 
 #[test]
+fn a_stopped_process_is_told_as_such_and_sampled_once_it_goes_on() {
+    let mut target = Target::node();
+    let note = format!("Note: {} is stopped; samples begin when it is continued (SIGCONT).\n", target.pid());
+    kill(target.pid(), "STOP");
+    wait_until("it stands", || state(target.pid()) == Some('T'));
+    for quiet in [false, true] {
+        let ended = node_flame(&format!("{} text 0.3{}", target.pid(), if quiet { " -q" } else { "" }));
+        ended.assert(0, &[]);
+        assert_eq!(ended.stderr.matches(&note).count(), usize::from(!quiet), "{ended:?}");
+        // The kernel wakes it for its way from the tracer's stop back into its own.
+        wait_until("it stands as before", || state(target.pid()) == Some('T') && !is_traced(target.pid()));
+    }
+    let profiler = start_node_flame(&format!("{} folded 60", target.pid()));
+    wait_until("it has attached", || is_traced(target.pid()));
+    std::thread::sleep(Duration::from_millis(200));
+    kill(target.pid(), "CONT");
+    std::thread::sleep(Duration::from_millis(800));
+    kill(profiler.id(), "INT");
+    let ended = common::Ended::from(profiler.wait_with_output().unwrap());
+    ended.assert(0, &[&note, "Samples: "]);
+    assert!(ended.stdout.lines().count() > 0, "{ended:?}");
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_shell_that_waits_for_node_flame_is_not_what_was_meant() {
+    // By then the shell waits for what stands in parentheses.
+    let script = format!("(sleep 0.3; exec {} $$ text 60); true", common::NODE_FLAME);
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let words = ["waits for node-flame to end, so there is nothing to profile: another pid was meant?"];
+    let ended = common::Ended::from(output);
+    assert_eq!((ended.code, ended.stderr.lines().count()), (Some(0), 1), "{ended:?}");
+    ended.assert(0, &words);
+}
+
+#[test]
+fn a_node_that_waits_for_node_flame_is_idle_and_goes_on_afterwards() {
+    const PROGRAM: &str = "
+        const { spawnSync } = require('child_process');
+        const ended = spawnSync(process.argv[1], [process.pid, 'text', '1'], { encoding: 'utf8' });
+        process.stderr.write(ended.stderr);
+        process.exit(ended.status === 0 ? 7 : 8);";
+    let started = Instant::now();
+    let output = Command::new("node").args(["-e", PROGRAM, common::NODE_FLAME]).output().unwrap();
+    let ended = common::Ended::from(output);
+    ended.assert(7, &["Sampling ", "Samples: ", " idle, 0 lost"]);
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_debugger_of_node_flame_itself_is_refused() {
+    need("gdb");
+    let gdb = "gdb -nx -batch -return-child-result -ex run --args";
+    let script = format!("exec {gdb} {} $$ text 60", common::NODE_FLAME);
+    let output = Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).output().unwrap();
+    common::Ended::from(output).assert(1, &["traces node-flame: each would wait for the other"]);
+}
+
+#[test]
 fn a_missing_permission_says_which_and_what_helps() {
     let mut target = Target::node();
     let line = format!("{} text 1", target.pid());
@@ -134,6 +196,35 @@ fn a_process_that_is_traced_already_names_its_tracer() {
     assert_eq!(first.wait().unwrap().code(), Some(0));
     ended.assert(1, &["already traced", &first.id().to_string(), "node-flame"]);
     target.assert_unharmed();
+}
+
+#[test]
+fn a_process_under_a_debugger_or_strace_is_refused_by_that_ones_name() {
+    need("gdb");
+    need("strace");
+    let mut target = Target::node();
+    let pid = target.pid().to_string();
+    let tracers =
+        [("gdb", vec!["-nx", "-q", "-p", &pid]), ("strace", vec!["-f", "-o", "/dev/null", "-p", &pid])];
+    for (name, arguments) in tracers {
+        let mut tracer = Command::new(name);
+        tracer.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut tracer = tracer.spawn().unwrap();
+        wait_until("it is traced", || is_traced(target.pid()));
+        let ended = node_flame(&format!("{pid} text 1"));
+        // Both let go of it on their way out.
+        tracer.stdin.take().unwrap().write_all(b"detach\nquit\n").unwrap();
+        if name == "strace" {
+            kill(tracer.id(), "INT");
+        }
+        tracer.wait().unwrap();
+        ended.assert(
+            1,
+            &[&format!("cannot attach to {pid}: it is already traced by {name} ({})", tracer.id())],
+        );
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+        target.assert_unharmed();
+    }
 }
 
 #[test]

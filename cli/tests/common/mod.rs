@@ -179,6 +179,26 @@ pub fn is_traced(pid: u32) -> bool {
     })
 }
 
+/// Makes sure that a program is there: as root on Debian it is installed.
+pub fn need(program: &str) {
+    let is_there = || {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    if !is_there() {
+        let install = format!("apt-get install -y --no-install-recommends {program}");
+        let script = format!("apt-get update -qq && DEBIAN_FRONTEND=noninteractive {install}");
+        let output = Command::new("sh").args(["-c", &script]).output().expect("sh starts");
+        assert!(is_there(), "{program} is missing, and `{install}` (as root) did not help: {output:?}");
+    }
+}
+
+/// The state of a process' first thread, by its letter.
+pub fn state(pid: u32) -> Option<char> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("State:\t")?.chars().next())
+}
+
 /// All that can still be read.
 pub fn rest(from: impl Read) -> String {
     std::io::read_to_string(from).expect("is UTF-8")
