@@ -239,8 +239,11 @@ fn own_status() -> Status {
     Process::open(std::process::id()).and_then(|us| us.status()).unwrap_or_default()
 }
 
-/// An ancestor whose every thread but idle ones stands in a wait for a child has nothing to profile, and
-/// a user who asks for it means another process: so says a shell's pid given by mistake.
+/// An ancestor with one thread, which stands in a wait for a child, has nothing to profile, and a user who asks
+/// for it means another process: so says a shell's pid given by mistake.
+///
+/// A Node that waits for node-flame, by `execFileSync`, is not refused: it waits in its event loop, as an idle
+/// server does that has merely started node-flame. It is idle for the whole run, which ends by its time.
 fn waits_for_us(process: &Process) -> bool {
     if !ancestors(std::process::id()).any(|pid| pid == process.pid()) {
         return false;

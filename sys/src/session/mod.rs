@@ -122,7 +122,7 @@ pub trait Visitor: Send {
     /// A thread stands still and can be read, until this returns. The one place where every microsecond
     /// is the target's: no allocation, nothing that can wait until [`released`](Visitor::released).
     /// Reads of `memory` fail once the stop has lasted 20 ms (longer where a thread may be held for more than
-    /// 5 % of the time).
+    /// 20 % of the time).
     fn held(&mut self, thread: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict;
 
     /// The thread runs again. `at_us`: when it was held, in microseconds since the session's start.

@@ -7,13 +7,17 @@ use crate::process::cpu_time_ns;
 use crate::tracer::{self, Event, Stop, Why};
 use crate::{arch, clock};
 
-/// No stop lasts longer, where a thread may be held for 5 % of the time or less: what is not read by then
-/// fails.
-const LONGEST_STOP_NS: u64 = 20_000_000;
+/// No stop lasts longer: what is not read by then fails.
+const LONGEST_STOP_NS: f64 = 20e6;
 
-/// Who lets threads be held for a greater share, as on a slow machine, lets each stop be longer.
+/// Up to this share of time, in percent, the bound holds. Who lets threads be held for more, as on an emulated
+/// machine where each stop takes as long as that, lets each stop be longer, by so much for each percent.
+const SHARE_OF_PATIENCE: f64 = 20.0;
+const LONGER_NS_EACH: f64 = 5e6;
+
 fn longest_stop_ns(max_pause_percent: f64) -> u64 {
-    (LONGEST_STOP_NS as f64 * (max_pause_percent / 5.0).max(1.0)) as u64
+    let beyond = (max_pause_percent - SHARE_OF_PATIENCE).max(0.0);
+    (LONGEST_STOP_NS + beyond * LONGER_NS_EACH) as u64
 }
 
 impl Hand<'_> {
@@ -134,5 +138,17 @@ impl Hand<'_> {
             }
             self.end_process(key.process, ProcessEnd::Exit(exit), visitor);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_lasts_20_ms_unless_threads_may_be_held_for_more_than_a_fifth_of_the_time() {
+        let longest = |percent| longest_stop_ns(percent) / 1_000_000;
+        assert_eq!([0.1, 5.0, 20.0].map(longest), [20; 3]);
+        assert_eq!([21.0, 50.0, 100.0].map(longest), [25, 170, 420]);
     }
 }
