@@ -13,7 +13,7 @@ extern crate alloc;
 
 pub mod arch;
 pub mod elf;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "lies"))]
 pub mod lies;
 pub mod limits;
 pub mod maps;

@@ -1,8 +1,8 @@
 //! Every bound of the sampler, with its reason.
 //!
 //! A pool that is full, a walk that is too long and a text that is too large are counted where it
-//! happens and reported at the end of the run. Together the pools take less than 16 MiB, whatever
-//! the target's size and the run's length; memory that is not used is not touched.
+//! happens and reported at the end of the run. Together the pools take less than 32 MiB when
+//! all are full, whatever the target's size and the run's length; memory that is not used is not touched.
 
 /// Frames of one stack. V8's default stack of 984 KiB holds about 11,000 of the smallest frames.
 pub const STACK_FRAMES: usize = 16_384;
@@ -94,7 +94,7 @@ pub const SCRIPT_CACHE: usize = 1 << 10;
 /// Bytes of all scripts' line ends, about one a line.
 pub const LINE_BYTES: usize = 2 << 20;
 
-/// Bytes of all scripts' texts, kept where they are asked for: beyond the 16 MiB of the other pools.
+/// Bytes of all scripts' texts, kept where they are asked for: beyond the 32 MiB of the other pools.
 pub const SOURCE_BYTES: usize = 16 << 20;
 
 /// Pieces that these texts stand in: one for most scripts, more where a text was put together.

@@ -6,7 +6,7 @@
 //! [`Elf`] of a 150 MB file costs a few reads.
 
 mod dynamic;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "lies"))]
 pub(crate) mod fixture;
 mod note;
 pub(crate) mod read;

@@ -3,7 +3,7 @@
 use super::{Choices, mix};
 use crate::arch::{Arch, Registers};
 use crate::elf::Elf;
-use crate::limits::STACK_FRAMES;
+use crate::limits::{ARGUMENT_FRAMES, STACK_FRAMES};
 use crate::maps::{FilePlace, Maps};
 use crate::memory::{Fault, Memory, Recorded};
 use crate::profile::{Kind, Meta, Receipt, Thread};
@@ -55,6 +55,104 @@ const VERSIONS: [(u16, u16); 16] = [
     (14, 6),
     (15, 0),
 ];
+
+/// One thing in a process that cannot be so, where all else is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hazard {
+    /// Both halves of a string are itself.
+    CyclicString,
+    /// Two strings are halves of each other.
+    StringsInTurn,
+    /// A string whose left half has a left half, and so on, deeper than any reader's patience.
+    DeepString,
+    /// A string is a slice of itself.
+    SliceOfItself,
+    /// A string stands for itself.
+    ThinItself,
+    /// A string of 4 GiB.
+    HugeString,
+    /// A string of the greatest length that V8 permits, most of which is not there.
+    LongestString,
+    /// A string whose characters are outside of all that is mapped.
+    StringNowhere,
+    /// A frame's caller is itself.
+    FrameItself,
+    /// The first frame's caller is the last.
+    FramesInTurn,
+    /// A frame's caller is further away than any stack reaches.
+    FrameFarAway,
+    /// A frame's caller is between two words.
+    FrameUneven,
+    /// A function's description is the function.
+    FunctionItself,
+    /// A script's name and source are the script.
+    ScriptItself,
+    /// A scope of 2 billion variables.
+    HugeScope,
+    /// Bytecode of 2 GiB.
+    HugeCode,
+    /// An object's map is the object.
+    MapItself,
+}
+
+const HAZARDS: [Hazard; 17] = [
+    Hazard::CyclicString,
+    Hazard::StringsInTurn,
+    Hazard::DeepString,
+    Hazard::SliceOfItself,
+    Hazard::ThinItself,
+    Hazard::HugeString,
+    Hazard::LongestString,
+    Hazard::StringNowhere,
+    Hazard::FrameItself,
+    Hazard::FramesInTurn,
+    Hazard::FrameFarAway,
+    Hazard::FrameUneven,
+    Hazard::FunctionItself,
+    Hazard::ScriptItself,
+    Hazard::HugeScope,
+    Hazard::HugeCode,
+    Hazard::MapItself,
+];
+
+/// The string of a hazard that is one.
+fn hazardous_string(heap: &mut FakeHeap, hazard: Option<Hazard>, plain: u64) -> Option<u64> {
+    let string = |heap: &mut FakeHeap, kind: u16, length, payload, second| {
+        heap.composed(kind | 8, length, payload, second)
+    };
+    let halves = |heap: &mut FakeHeap, of: u64, first: u64, second: u64| {
+        heap.memory.put_word(of + 15, first);
+        heap.memory.put_word(of + 23, second);
+    };
+    Some(match hazard? {
+        Hazard::CyclicString => {
+            let cyclic = string(heap, 1, 90, 0, 0);
+            halves(heap, cyclic, cyclic, cyclic);
+            cyclic
+        }
+        Hazard::StringsInTurn => {
+            let (left, right) = (string(heap, 1, 90, 0, 0), string(heap, 1, 90, 0, 0));
+            halves(heap, left, right, plain);
+            halves(heap, right, left, plain);
+            left
+        }
+        Hazard::DeepString => (0..2000).fold(plain, |deeper, _| string(heap, 1, 5000, deeper, plain)),
+        Hazard::SliceOfItself => {
+            let slice = string(heap, 3, 90, 0, 0);
+            halves(heap, slice, slice, smi_word(1));
+            slice
+        }
+        Hazard::ThinItself => {
+            let thin = string(heap, 5, 90, 0, 0);
+            halves(heap, thin, thin, 0);
+            thin
+        }
+        Hazard::HugeString => string(heap, 0, u32::MAX, 0, 0),
+        Hazard::LongestString => string(heap, 0, (1 << 29) - 24, 0, 0),
+        Hazard::StringNowhere => string(heap, 2, 1 << 20, u64::MAX - 7, u64::MAX - 7),
+        _ => return None,
+    })
+}
 
 /// A process' memory, part of which is as it should be.
 struct Lies<'a> {
@@ -191,7 +289,8 @@ fn layout(choices: &mut Choices<'_>) -> Option<Layout> {
 }
 
 /// Strings, scripts, functions and code, and a stack of three interpreted functions over an entry frame.
-fn process(layout: Layout) -> Good {
+fn process(layout: Layout, hazard: Option<Hazard>) -> Good {
+    let is = |this: Hazard| hazard == Some(this);
     let mut heap = FakeHeap::new(layout);
     let mut objects = Vec::new();
     let empty = heap.string("");
@@ -202,24 +301,49 @@ fn process(layout: Layout) -> Good {
     let endless = heap.composed(1 | 8, u32::MAX, cons, cons);
     let slice = heap.composed(3 | 8, 20, source, smi_word(4));
     let thin = heap.composed(5, 11, path, 0);
+    let text = hazardous_string(&mut heap, hazard, source);
+    let (path, cons) = (text.unwrap_or(path), text.unwrap_or(cons));
     let outside = heap.composed(2 | 8, 1 << 30, 0x9000, 0x9000);
     let script = heap.script(path, cons, 3);
+    if is(Hazard::ScriptItself) {
+        heap.memory.put_word(script + 7, script);
+        heap.memory.put_word(script + 15, script);
+    }
     let table = heap.object(heap.layout.types.fixed_array, &[smi_word(4), script, endless, cons, 0]);
     objects.extend([empty, path, wide, source, cons, endless, slice, thin, outside, script, table]);
     let mut stack = Recorded::new();
     let mut fp = STACK.start + 0x80;
     for (name, start) in [("leaf", 71), ("middle", 45), ("root", 13)] {
-        let name = heap.string(name);
+        let name = text.unwrap_or_else(|| heap.string(name));
         let scope = heap.scope_info(&[path, endless], name, cons, start, start + 4);
+        if is(Hazard::HugeScope) {
+            heap.memory.put_word(scope + 23, smi_word(i32::MAX));
+        }
         let kind = heap.layout.types.bytecode_array.unwrap_or(191);
-        let code = heap.object(kind, &[smi_word(4), table, 0, 0, 0, 0]);
+        let length = if is(Hazard::HugeCode) { i32::MAX } else { 4 };
+        let code = heap.object(kind, &[smi_word(length), table, 0, 0, 0, 0]);
         let shared = heap.shared(scope, script, code);
         let function = heap.function(shared);
+        if is(Hazard::FunctionItself) {
+            heap.memory.put_word(function + 23, function);
+        }
+        if is(Hazard::MapItself) {
+            for object in [scope, code, shared] {
+                heap.memory.put_word(object - 1, object);
+            }
+        }
         objects.extend([name, scope, code, shared, function]);
         let next = fp + 0x100;
+        let caller = match hazard {
+            Some(Hazard::FrameItself) => fp,
+            Some(Hazard::FramesInTurn) if start == 13 => STACK.start + 0x80,
+            Some(Hazard::FrameFarAway) => u64::MAX - 7,
+            Some(Hazard::FrameUneven) => next + 3,
+            _ => next,
+        };
         let back = CODE + BLOB.start + 0x100;
         for (offset, word) in
-            [(0, next), (8, back), (-8, empty), (-16, function), (-24, 1), (-32, code), (-40, smi_word(53))]
+            [(0, caller), (8, back), (-8, empty), (-16, function), (-24, 1), (-32, code), (-40, smi_word(53))]
         {
             stack.put_word(fp.wrapping_add_signed(offset), word);
         }
@@ -243,10 +367,17 @@ fn process(layout: Layout) -> Good {
 
 /// Some stops of a thread, by the sampler as node-flame uses it.
 pub fn sampler(bytes: &[u8]) {
+    stops(bytes, &mut |_| ());
+}
+
+/// The same, with a look at the sampler after each stop.
+fn stops(bytes: &[u8], look: &mut dyn FnMut(&Sampler<'_>)) {
     let mut choices = Choices(bytes);
     let arch = if choices.byte().is_multiple_of(8) { Arch::Aarch64 } else { Arch::X86_64 };
     let Some(layout) = layout(&mut choices) else { return };
-    let good = process(layout.clone());
+    let hazard = HAZARDS.get(usize::from(choices.byte() / 4)).copied();
+    let wishes = choices.byte();
+    let good = process(layout.clone(), hazard);
     let file = executable(arch);
     let Ok(elf) = Elf::parse(&file) else { return };
     let mut maps = Maps::new();
@@ -265,6 +396,15 @@ pub fn sampler(bytes: &[u8]) {
     let image = Image { layout, builtins: Builtins::unnamed(BLOB), isolate, bytecode_sizes };
     let mut sampler = Sampler::new(&elf, image, maps, v8);
     sampler.module(v8, Some(elf));
+    if wishes & 1 != 0 {
+        sampler.keep_arguments();
+    }
+    if wishes & 2 != 0 {
+        sampler.keep_sources();
+    }
+    if wishes & 4 != 0 {
+        sampler.split_by_thread();
+    }
     sampler.thread(0, Thread { tid: 1, name: "main".to_string() }, true);
     for at_us in 0..4 {
         let how = choices.byte();
@@ -301,7 +441,50 @@ pub fn sampler(bytes: &[u8]) {
             sampler.released(0, at_us, &lies);
         }
         assert!(sampler.last().len() <= STACK_FRAMES + 2);
+        assert!(sampler.arguments().len() <= ARGUMENT_FRAMES);
         assert!(lies.reads.get() <= READS, "{} reads in one stop", lies.reads.get());
+        look(&sampler);
     }
     sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use crate::sample::raw::RawFrame;
+
+    /// An input without a lie but this.
+    fn input(hazard: usize) -> Vec<u8> {
+        let mut bytes = vec![1, 10, 0, 0, 0];
+        bytes.resize(14, 0);
+        bytes.extend([hazard as u8 * 4, 3, 2, 0, 0]);
+        bytes.resize(bytes.len() + 64, 0);
+        for how in [64, 128, 192, 112] {
+            bytes.push(how);
+            bytes.resize(bytes.len() + 9, 0);
+        }
+        bytes
+    }
+
+    #[test]
+    fn without_a_lie_three_functions_are_met_and_each_hazard_is_one() {
+        let frames = |hazard: usize| {
+            let mut counts = Vec::new();
+            let is_named = |frame: &&RawFrame| matches!(frame, RawFrame::JavaScript { .. });
+            stops(&input(hazard), &mut |sampler| counts.push(sampler.last().iter().filter(is_named).count()));
+            counts
+        };
+        let plain = frames(HAZARDS.len());
+        assert_eq!(plain[..3], [3; 3]);
+        for (number, hazard) in HAZARDS.iter().enumerate() {
+            let met = frames(number);
+            assert!(met.iter().all(|count| *count <= 3), "{hazard:?}: {met:?}");
+            let is_kept = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lies/found"))
+                .unwrap()
+                .any(|file| std::fs::read(file.unwrap().path()).unwrap() == input(number));
+            assert!(is_kept, "{hazard:?} is not among the inputs that are read in every run");
+        }
+    }
 }

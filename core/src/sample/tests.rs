@@ -1,11 +1,11 @@
 //! The whole step on made-up memory: a stack of interpreted functions over an entry frame.
 
 use super::resolve::Symbols;
-use super::sampler::{Outcome, Sampler};
+use super::sampler::{Outcome, Sampler, Sleeper};
 use crate::arch::{Registers, x86_64};
 use crate::elf::Elf;
 use crate::maps::{FilePlace, Maps};
-use crate::memory::Recorded;
+use crate::memory::{Fault, Memory, Recorded};
 use crate::profile::{Kind, Meta, Profile, Receipt, Thread};
 use crate::v8::builtins::Builtins;
 use crate::v8::fixture::{FakeHeap, layout, smi_word};
@@ -14,6 +14,7 @@ use crate::v8::isolate::{IsolateAccess, Source};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
+use core::cell::Cell;
 use proptest::prelude::*;
 
 /// Where the made-up executable's code is, and V8's builtins in it.
@@ -274,6 +275,44 @@ fn the_text_of_a_script_is_kept_where_it_is_wanted() {
         let kept = [("/srv/app.js", 1, text.to_string())];
         assert_eq!(texts, if is_wanted { &kept[..] } else { &[] });
     }
+}
+
+/// Memory that counts how often it is read.
+struct Counted<'a> {
+    memory: &'a Recorded,
+    reads: Cell<u32>,
+}
+
+impl Memory for Counted<'_> {
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Fault> {
+        self.reads.set(self.reads.get() + 1);
+        self.memory.read(address, into)
+    }
+}
+
+#[test]
+fn the_stack_of_a_sleeper_whose_process_has_not_run_is_used_again() {
+    let (heap, registers) = target();
+    let file = executable();
+    let mut sampler = sampler(&file);
+    let memory = Counted { memory: &heap.memory, reads: Cell::new(0) };
+    let mut at_us = 0;
+    let mut visit = |sp: u64, unchanged: bool, holds: bool| {
+        at_us += 1;
+        let sleeper = Sleeper { pc: registers.pc, sp };
+        let outcome = sampler.asleep(0, sleeper, unchanged, at_us, &memory, &|| holds);
+        assert_eq!(outcome, if holds { Outcome::Sampled } else { Outcome::Lost });
+        memory.reads.take()
+    };
+    assert!(visit(STACK, false, true) > 0);
+    assert_eq!([(); 3].map(|()| visit(STACK, true, true)), [0; 3]);
+    assert!(visit(STACK, false, true) > 0, "it has run since, and may wait there for another caller");
+    assert!(visit(STACK + 8, true, true) > 0, "it waits elsewhere");
+    assert_eq!(visit(STACK + 8, true, true), 0);
+    assert!(visit(STACK, false, false) > 0, "it ran while it was read");
+    assert!(visit(STACK, true, true) > 0, "what was read then was of no one moment");
+    let profile = sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+    assert_eq!(profile.tree().nodes().map(|node| node.own).sum::<u64>(), 8);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A made-up V8 heap for tests.
 
+#[cfg(test)]
 use super::heap::Heap;
 use super::layout::{Constants, Layout};
 use super::version::Version;
@@ -26,6 +27,7 @@ const TYPES: &[(&str, i32)] = &[
 ];
 
 /// The layout of V8 11.3 (Node 20).
+#[cfg(test)]
 pub(crate) fn layout() -> Layout {
     layout_of(11, 3)
 }
@@ -58,6 +60,7 @@ impl FakeHeap {
         FakeHeap { layout, memory: Recorded::new(), next: 0x10_0000, maps: Vec::new() }
     }
 
+    #[cfg(test)]
     pub(crate) fn heap(&self) -> Heap<'_, Recorded> {
         Heap { memory: &self.memory, layout: &self.layout }
     }

@@ -6,7 +6,7 @@ pub mod code;
 pub mod crankshaft;
 pub mod deopt;
 pub mod dispatch;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "lies"))]
 pub(crate) mod fixture;
 pub mod function;
 pub mod heap;
