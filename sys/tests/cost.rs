@@ -21,29 +21,41 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// What a busy target does in a stretch of time.
 struct Speed {
-    /// Steps a millisecond. Other programs on the machine take their part.
+    /// Steps in each second in which it ran or stood: that it waited for a CPU is other programs' doing, and this
+    /// machine's.
     steps: f64,
     /// Share of the time in which it ran or could have run, by the kernel's account: the rest it stood.
     able: f64,
 }
 
-/// Nanoseconds that a target's first thread has run or waited for a CPU so far.
-fn able_ns(target: &Target) -> u64 {
+/// Nanoseconds that a target's first thread has run so far, and those that it has waited for a CPU.
+fn ran_and_waited(target: &Target) -> [u64; 2] {
     let text = std::fs::read_to_string(format!("/proc/{0}/task/{0}/schedstat", target.pid())).unwrap();
-    text.split(' ').take(2).map(|number| number.parse::<u64>().unwrap()).sum()
+    let mut numbers = text.split(' ').map(|number| number.parse().unwrap());
+    [numbers.next().unwrap(), numbers.next().unwrap()]
 }
 
 fn speed(target: &Target, milliseconds: u64) -> Speed {
-    let (begin, steps, able) = (Instant::now(), target.get(counter::PROGRESS), able_ns(target));
+    let (begin, steps, before) = (Instant::now(), target.get(counter::PROGRESS), ran_and_waited(target));
     pause(milliseconds);
-    let (time, able_now) = (begin.elapsed().as_secs_f64(), able_ns(target));
+    let (time, after) = (begin.elapsed().as_secs_f64(), ran_and_waited(target));
+    let [ran, waited] = [0, 1].map(|part| (after[part] - before[part]) as f64 / 1e9);
     let steps = (target.get(counter::PROGRESS) - steps) as f64;
-    Speed { steps: steps / time / 1e3, able: (able_now - able) as f64 / 1e9 / time }
+    Speed { steps: steps / (time - waited).max(1e-3), able: (ran + waited) / time }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// The middle one, and how far it may be off: 95 % of all medians of so many pairs are not further from the true one.
+fn middle(values: &[f64]) -> (f64, f64) {
+    let middle = median(values);
+    let apart: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+    // 1.4826 makes a standard deviation of it, and a median's error is 1.2533 times a mean's.
+    (middle, 1.96 * 1.2533 * 1.4826 * median(&apart) / (values.len() as f64).sqrt())
 }
 
 #[test]
@@ -51,7 +63,8 @@ fn a_signal_every_5_ms_leaves_a_busy_target_at_its_speed() {
     let _alone = alone();
     let mut target = Target::start(&["signals"]);
     let (sent, sum, is_over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-    for rate in [99, 1000] {
+    // At 1000 Hz the stops themselves may take up to their share.
+    for (rate, least) in [(99, 0.97), (1000, 0.92)] {
         let (mut steps, mut able) = (Vec::new(), Vec::new());
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -62,29 +75,39 @@ fn a_signal_every_5_ms_leaves_a_busy_target_at_its_speed() {
                     std::thread::sleep(Duration::from_millis(5));
                 }
             });
-            for _ in 0..rounds(8) {
-                let free = speed(&target, 300);
-                let tracer = Tracer::start(target.pid(), rate, 60_000, &[]).attached(&target);
-                let traced = speed(&target, 300);
-                tracer.send(Signal::INT);
-                tracer.report().adds_up();
-                steps.push(traced.steps / free.steps);
-                able.push(traced.able / free.able);
+            let deadline = Instant::now() + Duration::from_secs(90);
+            loop {
+                for _ in 0..rounds(16) {
+                    // The untraced part lies before and behind: a machine that becomes slower meanwhile is not
+                    // taken for node-flame.
+                    let before = speed(&target, 150);
+                    let tracer = Tracer::start(target.pid(), rate, 60_000, &[]).attached(&target);
+                    let traced = speed(&target, 300);
+                    tracer.send(Signal::INT);
+                    tracer.report().adds_up();
+                    let after = speed(&target, 150);
+                    steps.push(traced.steps / ((before.steps + after.steps) / 2.0));
+                    able.push(traced.able / ((before.able + after.able) / 2.0));
+                }
+                // Where the machine's other work scatters the figures, more of them.
+                let (share, error) = middle(&steps);
+                if share - error >= least || share + error < least || Instant::now() > deadline {
+                    break;
+                }
             }
             is_over.store(true, Relaxed);
         });
         is_over.store(false, Relaxed);
-        let (pairs, steps, able) = (steps.len(), median(steps), median(able));
+        let (pairs, (steps, error), able) = (steps.len(), middle(&steps), median(&able));
         tell(&format!(
-            "{rate} Hz, {pairs} pairs: {:.1} % of the untraced steps, {:.2} % of the time in which it could run",
+            "{rate} Hz, {pairs} pairs: {:.1} % (+-{:.1}) of the untraced steps, {:.2} % of the time in which it could run",
             steps * 100.0,
+            error * 100.0,
             able * 100.0
         ));
-        // At 1000 Hz the stops themselves may take up to their share.
-        let least = if rate == 99 { 0.97 } else { 0.92 };
         assert!(able >= least, "{rate} Hz: {able}");
-        // On a machine that is busy with something else this one scatters.
-        assert!(steps >= 0.5, "{rate} Hz: {steps}");
+        // As far as can be told: on a busy machine it scatters.
+        assert!(steps + error >= least && steps >= least - 0.05, "{rate} Hz: {steps} +-{error}");
     }
     let (sent, sum) = (sent.into_inner(), sum.into_inner());
     target.until("all signals are handled", || target.get(counter::QUEUED) >= sent);
@@ -101,18 +124,46 @@ fn five_hundred_threads_are_held_within_their_share() {
     report.adds_up();
     assert_eq!(report.number("threads"), 500);
     assert_eq!(report.number("visits"), report.number("taken") + report.number("unreadable"));
-    let share = report.number("held_ns") as f64 / (500.0 * report.number("length_ns") as f64);
+    let length = report.number("length_ns") as f64;
+    let share = report.number("held_ns") as f64 / (500.0 * length);
+    let (most, longest) =
+        (report.number("most_held_ns") as f64 / length, report.number("longest_ns") as f64 / 1e6);
     tell(&format!(
-        "500 threads: {} visits of 3 ms, {} of them cut, the longest stop {:.1} ms, held {:.2} % of their time, \
-         {} of {} samples lost to that bound",
+        "500 threads: {} visits of 3 ms, {} of them cut, the longest stop {longest:.1} ms, held {:.2} % of their time, \
+         the most held one {:.2} %, {} of {} samples lost to that bound",
         report.number("visits"),
         report.number("late_reads"),
-        report.number("longest_ns") as f64 / 1e6,
         share * 100.0,
+        most * 100.0,
         report.number("throttled"),
         report.number("wanted")
     ));
     assert!(report.number("visits") > 50 && share < 0.05, "{report:?}");
+    // One stop may go beyond what was left of the share.
+    assert!(most <= 0.05 + 20e6 / length, "{report:?}");
+    // From then on nothing is read: what is left is to let it go, by a thread that may wait for a CPU itself.
+    assert!(longest < 30.0, "{report:?}");
+    target.is_unharmed();
+    assert_eq!(target.stop().code(), Some(41));
+}
+
+#[test]
+fn threads_are_held_within_their_share_at_too_high_a_rate() {
+    let _alone = alone();
+    let mut target = Target::start(&["spin", "3"]);
+    let report = Tracer::start(target.pid(), 1000, 4000, &["linger"]).report();
+    report.adds_up();
+    let length = report.number("length_ns") as f64;
+    let most = report.number("most_held_ns") as f64 / length;
+    tell(&format!(
+        "4 threads, 3 ms a thousand times a second: the most held one was held {:.2} % of the time, {} of {} samples \
+         lost to that bound",
+        most * 100.0,
+        report.number("throttled"),
+        report.number("wanted")
+    ));
+    assert!(most > 0.02 && most <= 0.05 + 20e6 / length, "{report:?}");
+    assert!(report.number("throttled") * 2 > report.number("wanted"), "{report:?}");
     target.is_unharmed();
     assert_eq!(target.stop().code(), Some(41));
 }

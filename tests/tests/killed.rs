@@ -9,9 +9,7 @@ use tests::{
     binary::node_flame,
     matrix::{alone, tell},
     process::{Running, Target, command, rounds},
-    tiers::Tier,
     version::Version,
-    workload::Workload,
 };
 
 const VERSION: Version = Version::new(22, 23, 3);
@@ -21,17 +19,16 @@ fn profiler(target: &Target) -> Running {
     Running::start(&mut command(node_flame(), &[&pid, "folded", "90", "--rate", "1000", "--max-pause", "50"]))
 }
 
-fn with_workers() -> Target {
-    let workload = Workload::load("worker.js", VERSION).unwrap();
-    Target::start(VERSION, Tier::Default, &workload.path).unwrap()
-}
-
 #[test]
 fn a_target_runs_on_when_the_profiler_is_killed_at_any_moment() {
     let _alone = alone();
-    let mut target = with_workers();
+    let mut target = Target::ready(
+        command(tests::nodes::node(VERSION), &[])
+            .arg(tests::binary::workspace().join("tests/programs/sums.js")),
+    )
+    .unwrap();
     let seed = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |since| since.as_nanos() as u64) | 1;
-    let (mut random, rounds) = (seed, rounds(12));
+    let (mut random, rounds, mut traced) = (seed, rounds(12), 0);
     // The kernel's own killer of processes, when memory runs out, sends SIGKILL.
     // A job in the background of a script ignores SIGINT, and so does what it starts.
     let ignored = tests::process::status(std::process::id(), "SigIgn").expect("the kernel tells");
@@ -47,6 +44,7 @@ fn a_target_runs_on_when_the_profiler_is_killed_at_any_moment() {
         thread::sleep(after);
         let signal = signals[round as usize % 4];
         assert!(profiler.alive(), "round {round}, seed {seed}: node-flame ended by itself");
+        traced += u32::from(target.status("TracerPid").is_some_and(|tracer| tracer != "0"));
         profiler.send(signal);
         // Rust's runtime takes the first one for a fault that will come again.
         while signal == "SEGV" && profiler.alive() {
@@ -59,7 +57,38 @@ fn a_target_runs_on_when_the_profiler_is_killed_at_any_moment() {
         assert_eq!(held, [""; 0], "round {round}, seed {seed}: SIG{signal} after {after:?}");
         assert!(target.alive() && target.runs_on(), "round {round}, seed {seed}: the target is stuck");
     }
-    tell(&format!("node-flame was sent each of {signals:?} {rounds} times; the target ran on"));
+    target.send("TERM");
+    let ended = target.ended();
+    assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(9), ""), "{}", ended.stdout);
+    let told = right_sums(&ended.stdout);
+    tell(&format!(
+        "node-flame was sent each of {signals:?} {rounds} times, {traced} of {} times while it traced; the target \
+         told {told} numbers, all of them right, and ended as it was to",
+        rounds * 4
+    ));
+    assert!(traced * 2 > rounds * 4, "traced in {traced} rounds of {}", rounds * 4);
+}
+
+/// The numbers that `sums.js` told, each of which must follow from those before: as many as there are.
+fn right_sums(text: &str) -> usize {
+    let (mut at, mut steps, mut told) = (1u32, 0u64, 0);
+    let lines: Vec<&str> = text.lines().filter(|line| *line != "READY").collect();
+    let Some(("END", numbers)) = lines.split_last().map(|(last, rest)| (*last, rest)) else {
+        panic!("it did not end as it was to: {:?}", lines.last())
+    };
+    for line in numbers {
+        let (wanted, found) =
+            line.strip_prefix("AT ").and_then(|rest| rest.split_once(' ')).expect("AT STEPS NUMBER");
+        let (wanted, found) =
+            (wanted.parse::<u64>().expect("a number"), found.parse::<u32>().expect("a number"));
+        while steps < wanted {
+            at = at.wrapping_mul(1_103_515_245).wrapping_add(12_345) & 0x7fff_ffff;
+            steps += 1;
+        }
+        assert_eq!((steps, at), (wanted, found), "after {told} lines");
+        told += 1;
+    }
+    told
 }
 
 #[test]
@@ -94,12 +123,16 @@ fn a_profiler_that_is_stopped_while_it_holds_a_thread_sets_the_target_free() {
     let ended = profiler.ended();
     assert!(ended.ok(), "{}", ended.stderr);
     times.sort_unstable();
-    let (rounds, median, most) = (times.len(), times[times.len() / 2], times[times.len() - 1]);
+    let last = times.len() - 1;
+    let (rounds, median, nearly_all, most) =
+        (times.len(), times[last / 2], times[last * 95 / 100], times[last]);
     tell(&format!(
-        "stopped {rounds} times, {met_held} with a thread held: free after {median:.0?}, {most:.0?} at most"
+        "stopped {rounds} times, {met_held} with a thread held: free after {median:.0?}, 95 % after \
+         {nearly_all:.0?}, {most:.0?} at most"
     ));
-    // The longest one may have waited for a CPU.
-    assert!(median <= Duration::from_millis(250), "{times:?}");
+    // Who wakes it may have to wait for a CPU itself, on a busy machine for longer.
+    assert!(nearly_all <= Duration::from_millis(250) && most <= Duration::from_secs(1), "{times:?}");
+    assert!(met_held > 0, "none of {rounds} stops met a held thread");
     assert!(target.alive() && target.held_threads().is_empty());
 }
 
@@ -115,11 +148,14 @@ fn deep_stacks_at_too_high_a_rate_are_held_within_their_share() {
     assert!(ended.ok(), "{}", ended.stderr);
     let line = |start: &str| ended.stderr.lines().find(|line| line.contains(start)).unwrap_or_default();
     let pauses = line("Pause per sample");
+    let longest = pauses.split("max ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
     let share = pauses.rsplit(" held ").next().and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
     let deepest = ended.stdout.lines().map(|line| line.matches("down:").count()).max().unwrap_or(0);
     tell(&format!("{pauses} {} Deepest stack: {deepest} frames.", line("beyond its share")));
     assert!(share.is_some_and(|share| share > 0.0 && share <= 5.5), "{}", ended.stderr);
     assert!(deepest > 5000, "{deepest} frames");
+    // What is read by then is still made sense of.
+    assert!(longest.is_some_and(|longest| longest > 0.0 && longest < 30.0), "{}", ended.stderr);
     assert!(line("Note: ").contains("would have held a thread beyond its share"), "{}", ended.stderr);
     assert!(target.held_threads().is_empty() && target.runs_on());
 }

@@ -28,6 +28,17 @@ const VERSIONS: [Version; 8] = [
     Version::new(26, 10, 0),
 ];
 
+/// The majors between those: looked at where there is time. 13 does not have the measure.
+#[cfg(feature = "sweeps")]
+const BETWEEN: [Version; 6] = [
+    Version::new(15, 14, 0),
+    Version::new(17, 9, 1),
+    Version::new(19, 8, 1),
+    Version::new(21, 7, 3),
+    Version::new(23, 11, 1),
+    Version::new(25, 9, 0),
+];
+
 /// Idle and busy parts of a run are this long.
 const PART: Duration = Duration::from_secs(3);
 
@@ -56,15 +67,9 @@ fn told(target: &Target) -> f64 {
     answer.lines().find_map(|line| line.strip_prefix("ELU ")?.parse().ok()).expect("ELU NUMBER")
 }
 
-#[cfg(feature = "sweeps")]
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-#[cfg(feature = "sweeps")]
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len().max(1) as f64;
+    values.sum::<f64>() / count
 }
 
 /// Utilizations without node-flame and with it, of each server: attach, a whole run, release, and a run that
@@ -88,28 +93,68 @@ fn idle(servers: &mut [Target], rate: &str) -> Vec<(f64, f64)> {
     free.into_iter().zip(traced).collect()
 }
 
+/// Holds idle servers of these versions against what they read without us, at both rates.
+fn stay_idle(versions: &[Version]) {
+    for rate in ["125", "1000"] {
+        let mut all: Vec<(Version, Vec<(f64, f64)>)> = versions.iter().map(|v| (*v, Vec::new())).collect();
+        let more = |pairs: &[(f64, f64)]| mean(pairs.iter().map(|(free, traced)| traced - free));
+        // A machine that is busy with something else delays the few steps of some: those are looked at again, and
+        // judged by all that was seen of them. What we do is always there.
+        for _ in 0..3 {
+            let mut left: Vec<_> =
+                all.iter_mut().filter(|(_, pairs)| pairs.is_empty() || more(pairs) > 0.01).collect();
+            let mut servers: Vec<Target> = left.iter().map(|(version, _)| server(*version, "0")).collect();
+            // The servers' own start.
+            thread::sleep(Duration::from_secs(2));
+            let found = if servers.is_empty() { Vec::new() } else { idle(&mut servers, rate) };
+            for ((version, pairs), (free, traced)) in left.iter_mut().zip(found) {
+                tell(&format!("Node {version}, {rate} Hz: {free:.4} without, {traced:.4} with node-flame"));
+                pairs.push((free, traced));
+            }
+        }
+        for (version, pairs) in &all {
+            assert!(more(pairs) <= 0.01, "Node {version}, {rate} Hz: {pairs:?}");
+        }
+    }
+}
+
 #[test]
 fn an_idle_servers_event_loop_utilization_stays_as_it_is() {
     let _alone = alone();
-    for rate in ["125", "1000"] {
-        let mut left: Vec<Version> = VERSIONS.into();
-        // A machine that is busy with something else delays the few steps of some; what we do is always there.
-        for attempt in 1..=3 {
-            let mut servers: Vec<Target> = left.iter().map(|version| server(*version, "0")).collect();
-            // The servers' own start.
-            thread::sleep(Duration::from_secs(2));
-            let found = idle(&mut servers, rate);
-            let told = left.iter().zip(&found).map(|(version, (free, traced))| {
-                tell(&format!("Node {version}, {rate} Hz: {free:.4} without, {traced:.4} with node-flame"));
-                (*version, traced - free)
-            });
-            left = told.filter(|(_, more)| *more > 0.01).map(|(version, _)| version).collect();
-            if left.is_empty() {
-                break;
-            }
-            assert!(attempt < 3, "{left:?}");
-        }
-    }
+    stay_idle(&VERSIONS);
+}
+
+#[cfg(feature = "sweeps")]
+#[test]
+fn an_idle_servers_event_loop_utilization_stays_as_it_is_in_every_other_major() {
+    let _alone = alone();
+    stay_idle(&BETWEEN);
+}
+
+/// A server that is busy for a good third of the time by its own measure, which is found out at its start.
+#[cfg(feature = "sweeps")]
+fn third(version: Version) -> Target {
+    (0..5)
+        .map(|_| server(version, "0.35"))
+        .find(|target| {
+            told(target);
+            thread::sleep(Duration::from_secs(1));
+            (0.32..=0.38).contains(&told(target))
+        })
+        .unwrap_or_else(|| {
+            panic!("Node {version} is not busy for a third of the time: is the machine a quiet one?")
+        })
+}
+
+/// The middle of these, and its standard error.
+#[cfg(feature = "sweeps")]
+fn middle(mut values: Vec<f64>) -> (f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let middle = values[values.len() / 2];
+    let mut apart: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+    apart.sort_by(f64::total_cmp);
+    // Of a normal distribution: what lies between half the values, and how a median's error is to a mean's.
+    (middle, 1.4826 * 1.2533 * apart[apart.len() / 2] / (values.len() as f64).sqrt())
 }
 
 /// In turns, since what else the machine does is in the figure, too; it has to be a quiet one.
@@ -117,39 +162,33 @@ fn an_idle_servers_event_loop_utilization_stays_as_it_is() {
 #[test]
 fn a_busy_event_loops_utilization_stays_as_it_is() {
     let _alone = alone();
-    let versions = if rounds(0) > 0 { &VERSIONS[..] } else { &VERSIONS[7..] };
+    let every: Vec<Version> = VERSIONS.into_iter().chain(BETWEEN).collect();
+    let versions = if rounds(0) > 0 { &every[..] } else { &VERSIONS[7..] };
     for version in versions {
         for rate in ["125", "1000"] {
-            let target = server(*version, "0.35");
-            let mut apart = Vec::new();
-            let deadline = std::time::Instant::now() + Duration::from_secs(60);
-            let apart = loop {
-                for _ in 0..3 {
-                    let part = |target: &Target| {
-                        told(target);
-                        thread::sleep(PART);
-                        told(target)
-                    };
-                    let free = part(&target);
-                    let mut profiler = profiler(&target, rate, 60);
-                    target.until_traced();
-                    let traced = part(&target);
-                    profiler.send("INT");
-                    profiler.ended();
-                    apart.push((traced - free, free));
-                }
-                let middle = median(apart.iter().map(|pair| pair.0).collect());
-                // Where the machine's other work scatters the figures, more of them.
-                if middle.abs() <= 0.02 || std::time::Instant::now() > deadline {
-                    break apart;
+            let target = third(*version);
+            let mut pairs = Vec::new();
+            let (apart, error) = loop {
+                told(&target);
+                thread::sleep(PART);
+                let free = told(&target);
+                // All of a run: its start, attach and release.
+                let ended = profiler(&target, rate, PART.as_secs()).ended();
+                assert!(ended.ok(), "{}", ended.stderr);
+                pairs.push((free, told(&target)));
+                let (apart, error) = middle(pairs.iter().map(|(free, traced)| traced - free).collect());
+                // As many as it takes to tell, whatever that is: not until it is what was hoped for.
+                if pairs.len() >= 5 && error <= 0.004 || pairs.len() >= 25 {
+                    break (apart, error);
                 }
             };
-            let (pairs, middle) = (apart.len(), median(apart.iter().map(|pair| pair.0).collect()));
-            let free = mean(&apart.iter().map(|pair| pair.1).collect::<Vec<_>>());
+            let free = mean(pairs.iter().map(|pair| pair.0));
             tell(&format!(
-                "Node {version}, {rate} Hz, {pairs} pairs: {free:.3} without, {middle:+.4} with node-flame"
+                "Node {version}, {rate} Hz, {} pairs: {free:.3} without, {apart:+.4} (+-{error:.4}) with node-flame",
+                pairs.len()
             ));
-            assert!(middle.abs() <= 0.02, "{version}, {rate} Hz: {apart:?}");
+            assert!((0.3..=0.4).contains(&free), "{version}, {rate} Hz: not busy as wanted: {pairs:?}");
+            assert!(apart.abs() <= 0.02, "{version}, {rate} Hz: {pairs:?}");
         }
     }
 }

@@ -13,10 +13,10 @@ use tests::{
 
 const VERSIONS: [Version; 3] = [Version::new(16, 20, 2), Version::new(22, 23, 3), Version::new(26, 10, 0)];
 
-/// Profiles a target with `--wall` for this many seconds.
-fn sleeping(target: &Target, seconds: &str) -> (Vec<Stack>, String) {
+/// Profiles a target with `--wall` at this rate for four seconds.
+fn sleeping(target: &Target, rate: &str) -> (Vec<Stack>, String) {
     let pid = target.pid().to_string();
-    let arguments = [&pid, "folded", seconds, "--wall"];
+    let arguments = [&pid, "folded", "4", "--wall", "--rate", rate];
     let ended = run(&mut command(node_flame(), &arguments), Duration::from_secs(30));
     assert!(ended.ok(), "{}", ended.stderr);
     (stacks::folded(&ended.stdout).unwrap(), ended.stderr)
@@ -29,7 +29,7 @@ fn a_waiting_thread_shows_what_it_waits_for() {
     let path = program.display().to_string();
     for version in VERSIONS {
         let target = Target::ready(Command::new(node(version)).arg(&program)).unwrap();
-        let (stacks, report) = sleeping(&target, "4");
+        let (stacks, report) = sleeping(&target, "99");
         let (mut dozes, mut child, mut idle, mut other) = (0, 0, 0, 0);
         for stack in &stacks {
             let own: Vec<&str> = stack
@@ -70,14 +70,17 @@ fn an_event_loop_that_waits_reads_idle() {
         setInterval(() => { const now = performance.eventLoopUtilization();
             console.log('ELU', performance.eventLoopUtilization(now, last).utilization); last = now; }, 1000);";
     for version in VERSIONS {
-        let target = Target::ready(Command::new(node(version)).args(["-e", PROGRAM])).unwrap();
-        let (stacks, report) = sleeping(&target, "4");
-        assert!(stacks.iter().map(|stack| stack.count).sum::<u64>() > 250, "{version}\n{report}");
-        let text = target.stdout();
-        let seen: Vec<f64> =
-            text.lines().filter_map(|line| line.strip_prefix("ELU ")?.trim().parse().ok()).collect();
-        tell(&format!("{version}: event loop utilization {seen:?}"));
-        let mean = seen.iter().sum::<f64>() / seen.len() as f64;
-        assert!(seen.len() >= 3 && mean < 0.02, "{version}: {seen:?}");
+        for (rate, least) in [("125", 350), ("1000", 2500)] {
+            let target = Target::ready(Command::new(node(version)).args(["-e", PROGRAM])).unwrap();
+            let (stacks, report) = sleeping(&target, rate);
+            let samples = stacks.iter().map(|stack| stack.count).sum::<u64>();
+            assert!(samples > least, "{version}, {rate} Hz\n{report}");
+            let text = target.stdout();
+            let seen: Vec<f64> =
+                text.lines().filter_map(|line| line.strip_prefix("ELU ")?.trim().parse().ok()).collect();
+            tell(&format!("{version}, {rate} Hz: {samples} samples, event loop utilization {seen:?}"));
+            let mean = seen.iter().sum::<f64>() / seen.len() as f64;
+            assert!(seen.len() >= 3 && mean < 0.02, "{version}, {rate} Hz: {seen:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::stage::{Target, Tracer, counter, pause, rounds, tell};
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 
 /// Milliseconds to wait, different in each round.
 fn moment(round: u32) -> u64 {
@@ -63,19 +64,26 @@ fn ten_thousand_signals_are_all_delivered_once() {
         sum += u64::from(number);
         target.queue(number);
         // One that is pending takes in those that come: so one after the other.
-        if number % 10 == 0 {
-            let before = target.get(counter::USR2);
-            target.send(Signal::USR2);
-            target.until("it is handled", || target.get(counter::USR2) > before);
-        }
+        target.send(Signal::USR2);
+        target.soon("it is handled", || target.get(counter::USR2) == u64::from(number));
     }
     target.until("all are handled", || target.get(counter::QUEUED) >= 10_000);
+    // Nobody traces that one.
+    let other = Target::start(&["signals", "alarm"]);
+    let alarms = || [target.get(counter::ALARMS), other.get(counter::ALARMS)];
+    let before = alarms();
+    pause(1500);
+    let [alarms, due] = [0, 1].map(|which| alarms()[which] - before[which]);
     tracer.send(Signal::INT);
     let report = tracer.report();
     report.adds_up();
     assert_eq!((target.get(counter::QUEUED), target.get(counter::QUEUED_SUM)), (10_000, sum));
-    assert_eq!(target.get(counter::USR2), 1000);
-    assert!(target.get(counter::ALARMS) > 10);
+    assert_eq!(target.get(counter::USR2), 10_000);
+    // One that is still pending when the next is due takes that in, traced or not.
+    assert!(alarms * 10 >= due * 9 && due > 100, "{alarms} alarms, {due} untraced");
+    tell(&format!(
+        "10000 queued signals and 10000 SIGUSR2, each handled once; {alarms} alarms, {due} untraced"
+    ));
     assert_eq!(target.stop().code(), Some(42));
 }
 
@@ -98,6 +106,7 @@ fn a_stopped_process_stays_stopped_until_it_is_continued() {
         target.send(Signal::CONT);
         target.until("it runs again", || target.get(counter::PROGRESS) > before);
     }
+    tell(&format!("stopped and continued {} times while traced", rounds(8)));
     // The tracer's end leaves it as it is.
     target.send(Signal::STOP);
     target.until("all stand", || target.states().iter().all(|state| matches!(state.1, b't' | b'T')));
@@ -156,6 +165,7 @@ fn a_tracer_that_is_stopped_sets_the_target_free_and_goes_on_when_it_is_continue
     let report = tracer.report();
     report.adds_up();
     assert!(report.number("taken") > 0);
+    tell(&format!("a tracer stopped and continued {sent} times, {sent} signals meanwhile"));
     assert_eq!(target.stop().code(), Some(42));
 }
 
@@ -173,17 +183,77 @@ fn children_are_not_traced_and_all_end_as_they_should() {
     assert_eq!(target.stop().code(), Some(45));
 }
 
+/// The calls of a target, in their order, and whether the kernel goes on with one that a stop has met.
+const CALLS: [(&str, bool); 11] = [
+    ("read", true),
+    ("nanosleep", true),
+    ("accept", false),
+    ("connect", false),
+    ("waitpid", true),
+    ("sendfile", false),
+    ("epoll_wait", false),
+    ("poll", true),
+    ("nanosleep", true),
+    ("futex", true),
+    ("recv", false),
+];
+
 #[test]
 fn system_calls_that_wait_are_not_broken_off() {
     let mut target = Target::start(&["calls"]);
     let report = Tracer::start(target.pid(), 1000, 3000, &[]).report();
     report.adds_up();
-    let (done, broken_off) = (target.get(counter::DONE), target.get(counter::BROKEN_OFF));
-    assert!(done > 200);
+    let (mut told, mut broken_off) = (String::new(), 0);
+    for (kind, (name, goes_on)) in CALLS.iter().enumerate() {
+        let (done, broken) =
+            (target.get(counter::CALLS + kind), target.get(counter::CALLS_BROKEN_OFF + kind));
+        assert!(done > 20, "{name}: {done} calls");
+        assert!(
+            broken == 0 || !goes_on,
+            "{name}: the kernel goes on with it, yet {broken} of {done} were broken off"
+        );
+        broken_off += broken;
+        told += &format!("{}{name} {broken} of {done}", if kind == 0 { "" } else { ", " });
+    }
     // Between the look and the stop a thread can go to sleep: that is counted.
-    assert!(broken_off <= report.number("disturbed"), "{broken_off} of {done}: {report:?}");
-    tell(&format!("{done} system calls of ten kinds, {broken_off} broken off"));
+    assert!(broken_off <= report.number("disturbed"), "{told}: {report:?}");
+    tell(&format!("system calls broken off: {told}"));
     assert_eq!(target.stop().code(), Some(47));
+}
+
+#[test]
+fn a_thread_that_nothing_can_stop_holds_up_nobody() {
+    let mut target = Target::start(&["vforks"]);
+    let is_stuck = || target.states().iter().any(|state| state.1 == b'D');
+    let report = Tracer::start(target.pid(), 1000, 1500, &[]).report();
+    report.adds_up();
+    let length = Duration::from_nanos(report.number("length_ns"));
+    assert!(length < Duration::from_millis(1800), "a session of 1.5 s took {length:?}");
+    // The other thread spins, and others may have the CPUs.
+    assert!(report.number("taken") > 200, "{report:?}");
+    let rounds = rounds(4).min(50);
+    let mut slowest = Duration::ZERO;
+    for round in 0..rounds {
+        let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+        pause(moment(round));
+        target.until("a thread stands in vfork", is_stuck);
+        let begin = Instant::now();
+        tracer.send([Signal::INT, Signal::KILL][round as usize % 2]);
+        let _ = tracer.killed();
+        slowest = slowest.max(begin.elapsed());
+        target.is_unharmed();
+    }
+    assert!(slowest < Duration::from_millis(500), "an end took {slowest:?}");
+    target.until("children end", || target.get(counter::DONE) > 1);
+    assert_eq!(target.get(counter::BROKEN_OFF), 0, "children that were traced");
+    tell(&format!("{rounds} ends beside a thread in vfork, {slowest:.0?} at most"));
+    assert_eq!(target.stop().code(), Some(50));
+}
+
+#[test]
+fn one_that_traces_its_own_tracer_is_refused() {
+    let mut target = Target::start(&["seizes"]);
+    assert_eq!(target.wait().code(), Some(49));
 }
 
 #[test]
@@ -208,6 +278,12 @@ fn the_end_of_the_target_reaches_its_parent_and_ends_the_session() {
         (["spin", "3"], "Target(Exit(Signal(9)))"),
     ];
     let dumped = Target::start(&["end", "abort"]).wait().core_dumped();
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    let is_file_here = !pattern.starts_with(['|', '/', '\n']) && !pattern.is_empty();
+    assert!(dumped || !is_file_here, "no core dump though core_pattern is {pattern:?}");
+    if !dumped {
+        tell(&format!("NOT TESTED: core dumps, which this host does not write (core_pattern {pattern:?})"));
+    }
     let rounds = rounds(8);
     for round in 0..rounds {
         let (role, expected) = ends[round as usize % ends.len()];
@@ -230,7 +306,10 @@ fn the_end_of_the_target_reaches_its_parent_and_ends_the_session() {
             assert_eq!(status.core_dumped(), dumped, "a core dump only without a tracer");
         }
     }
-    tell(&format!("{rounds} ends: by itself, abort with a core dump, SIGSEGV, SIGKILL"));
+    let dump = if dumped { "with" } else { "without" };
+    tell(&format!(
+        "{rounds} ends: by itself, abort {dump} a core dump, SIGSEGV, SIGKILL; told within a second"
+    ));
 }
 
 #[test]

@@ -91,6 +91,15 @@ impl Target {
         }
     }
 
+    /// Waits for what takes microseconds, without a sleep.
+    pub fn soon(&self, what: &str, is: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !is() {
+            assert!(Instant::now() < end, "ten seconds without: {what}; {}", self.describe());
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits until it is so, for ten seconds.
     pub fn until(&self, what: &str, is: impl Fn() -> bool) {
         let end = Instant::now() + Duration::from_secs(10);
@@ -106,14 +115,24 @@ impl Target {
         self.wait()
     }
 
-    /// Its exit status, within ten seconds.
+    /// Its exit status, within ten seconds; and once its first thread has ended, at once: a traced one whose end
+    /// nobody takes note of holds it back.
     pub fn wait(&mut self) -> ExitStatus {
         let end = Instant::now() + Duration::from_secs(10);
+        let (first, mut ended) = (self.pid(), None);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < end, "it does not end: {}", self.describe());
+            if ended.is_none() && self.states().iter().any(|state| state.0 == first && state.1 == b'Z') {
+                ended = Some(Instant::now());
+            }
+            let is_late = ended.is_some_and(|at| at.elapsed() > Duration::from_secs(1));
+            assert!(
+                !is_late && Instant::now() < end,
+                "its parent is not told of its end: {}",
+                self.describe()
+            );
             pause(1);
         }
     }

@@ -1,14 +1,22 @@
 //! System calls that wait: each counts how often one was broken off.
 
 use crate::{count, counter, ready, stopping};
+use std::cell::Cell;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::thread;
 
+thread_local! {
+    /// Which kind of call this thread makes.
+    static KIND: Cell<usize> = const { Cell::new(0) };
+}
+
 fn check(result: i64) {
     count(counter::DONE);
+    count(counter::CALLS + KIND.get());
     // SAFETY: reads this thread's errno.
     if result == -1 && unsafe { *libc::__errno_location() } == libc::EINTR {
         count(counter::BROKEN_OFF);
+        count(counter::CALLS_BROKEN_OFF + KIND.get());
     }
 }
 
@@ -43,7 +51,7 @@ unsafe fn listener(name: u8) -> (i32, libc::sockaddr_un, u32) {
     }
 }
 
-/// Waits in epoll_wait, poll, nanosleep, futex, recv, read, accept, connect, waitpid, sendfile until told to stop.
+/// Waits in calls of each kind, in an order that the test knows, until told to stop.
 pub fn all() -> i32 {
     let pause = libc::timespec { tv_sec: 0, tv_nsec: 20_000_000 };
     let mut pipe = [0; 2];
@@ -131,8 +139,10 @@ pub fn all() -> i32 {
     ];
     let threads: Vec<_> = loops
         .into_iter()
-        .map(|call| {
+        .enumerate()
+        .map(|(kind, call)| {
             thread::spawn(move || {
+                KIND.set(kind);
                 while !stopping() {
                     call();
                 }

@@ -171,6 +171,39 @@ fn forks() -> i32 {
     45
 }
 
+/// One thread spins, the other stands in vfork, which nothing but death ends before the child has become another
+/// program: that takes it a second.
+fn vforks() -> i32 {
+    extern "C" fn child(_: *mut libc::c_void) -> i32 {
+        let second = libc::timespec { tv_sec: 1, tv_nsec: 0 };
+        let words = [c"grep", c"-q", c"^TracerPid:\t0$", c"/proc/self/status"].map(std::ffi::CStr::as_ptr);
+        let words = [words[0], words[1], words[2], words[3], std::ptr::null()];
+        // SAFETY: valid arguments; nothing is allocated, and no lock taken.
+        unsafe {
+            libc::nanosleep(&second, std::ptr::null_mut());
+            libc::execvp(words[0], words.as_ptr());
+            libc::_exit(1)
+        }
+    }
+    std::thread::spawn(|| {
+        let mut stack = vec![0u128; 8192];
+        while !stopping() {
+            let mut status = 0;
+            // SAFETY: a stack of the child's own, which it leaves before this thread goes on.
+            unsafe {
+                let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+                let top = stack.as_mut_ptr_range().end.cast();
+                let pid = libc::clone(child, top, flags, std::ptr::null_mut());
+                libc::waitpid(pid, &mut status, 0);
+            }
+            count(if status == 0 { counter::DONE } else { counter::BROKEN_OFF });
+        }
+    });
+    ready();
+    spin();
+    50
+}
+
 /// Becomes another program after a while: this one again, spinning. From its first thread or another.
 fn exec(from: &str) -> i32 {
     use std::os::unix::process::CommandExt;
@@ -279,7 +312,9 @@ fn main() {
             46
         }
         "brood" => brood(),
+        "vforks" => vforks(),
         "trace" => tracer::trace(),
+        "seizes" => tracer::seizes(),
         "command" => tracer::command(),
         role => panic!("no role {role:?}"),
     };

@@ -1,6 +1,7 @@
 //! A tracer that prints what came of it, one `KEY VALUE` a line.
 
 use flame_core::arch::Registers;
+use flame_core::limits::THREADS;
 use flame_core::memory::Memory;
 use flame_sys::attach::Refusal;
 use flame_sys::memory::ProcessMemory;
@@ -12,7 +13,7 @@ use flame_sys::{arch, attach};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Counts what each thread allocates.
 struct Counting;
@@ -39,6 +40,9 @@ static ALLOCATOR: Counting = Counting;
 
 #[derive(Default)]
 struct Reader {
+    /// When the stop began that is read, and how long each thread was held in all, by its number.
+    since: Option<Instant>,
+    held_ns: Vec<u64>,
     held: u64,
     released: u64,
     unreadable: u64,
@@ -66,7 +70,9 @@ impl Visitor for Reader {
 
     fn held(&mut self, _: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict {
         self.held += 1;
-        let until = std::time::Instant::now() + self.linger;
+        let now = Instant::now();
+        let until = now + self.linger;
+        self.since = Some(now);
         let mut stack = [0; 1024];
         if memory.read(registers.sp(arch::HOST), &mut stack[..8]).is_err() {
             self.unreadable += 1;
@@ -74,9 +80,7 @@ impl Visitor for Reader {
         }
         memory.read_prefix(registers.sp(arch::HOST), &mut stack);
         // What can read nothing has no reason to stay.
-        while std::time::Instant::now() < until
-            && (self.is_patient || memory.word(registers.sp(arch::HOST)).is_ok())
-        {
+        while Instant::now() < until && (self.is_patient || memory.word(registers.sp(arch::HOST)).is_ok()) {
             std::hint::spin_loop();
         }
         if !self.linger.is_zero() && memory.word(registers.sp(arch::HOST)).is_err() {
@@ -85,8 +89,13 @@ impl Visitor for Reader {
         if self.unwanted { Verdict::NotWanted } else { Verdict::Sampled }
     }
 
-    fn released(&mut self, _: ThreadKey, _: u64) {
+    fn released(&mut self, thread: ThreadKey, _: u64) {
         self.released += 1;
+        if let (Some(since), Some(held_ns)) =
+            (self.since.take(), self.held_ns.get_mut(usize::from(thread.index)))
+        {
+            *held_ns += since.elapsed().as_nanos() as u64;
+        }
         let now = ALLOCATED.get();
         // The first of a thread that is new has it traced, which makes room for it.
         if self.released > 100 {
@@ -154,6 +163,37 @@ pub fn command() -> i32 {
     0
 }
 
+/// Starts a tracer of this process, traces that one, and ends with 49 if it has refused for this reason.
+pub fn seizes() -> i32 {
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
+    let script = "read go && exec \"$0\" trace \"$PPID\" 100 1000";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(std::env::current_exe().expect("this program has a path"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+    let pid = child.id() as i32;
+    let (mut stdin, mut stdout) =
+        (child.stdin.take().expect("is piped"), child.stdout.take().expect("is piped"));
+    // SAFETY: a request without a pointer, on a child.
+    let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0usize, 0usize) };
+    assert_eq!(seized, 0, "the child can be traced");
+    stdin.write_all(b"go\n").expect("the child reads");
+    crate::ready();
+    let mut status = 0;
+    // SAFETY: `status` is a valid int; requests without pointers, on a child that stands.
+    unsafe {
+        while libc::waitpid(pid, &mut status, libc::__WALL) == pid && libc::WIFSTOPPED(status) {
+            libc::ptrace(libc::PTRACE_CONT, pid, 0usize, libc::WSTOPSIG(status) as usize);
+        }
+    }
+    // Reaped above: there is nothing left to wait for.
+    let _ = child.wait();
+    let mut said = String::new();
+    stdout.read_to_string(&mut said).expect("is UTF-8");
+    if said == "refused TracesUs\n" { 49 } else { 1 }
+}
+
 fn number(at: usize) -> u64 {
     std::env::args().nth(at).and_then(|word| word.parse().ok()).unwrap_or(0)
 }
@@ -171,7 +211,7 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
         wall: has("wall"),
         max_pause_percent: if has("linger") || has("dwell") { 5.0 } else { 50.0 },
     };
-    let mut reader = Reader { unwanted: has("unwanted"), ..Reader::default() };
+    let mut reader = Reader { unwanted: has("unwanted"), held_ns: vec![0; THREADS], ..Reader::default() };
     if has("linger") {
         reader.linger = Duration::from_millis(3);
     }
@@ -193,6 +233,7 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
             println!("throttled {}", outcome.throttled);
             println!("starved {}", outcome.starved);
             println!("held_ns {}", outcome.pauses.total_ns);
+            println!("most_held_ns {}", reader.held_ns.iter().max().unwrap_or(&0));
             println!("longest_ns {}", outcome.pauses.max_ns);
             println!("length_ns {}", outcome.length_ns);
             println!("threads {}", outcome.threads.len());
