@@ -50,7 +50,7 @@ impl<M: Memory> Walk<'_, '_, M> {
         };
         let mut caller = cursor.registers;
         caller.pc = back;
-        if let Some(pushed) = self.pushed_leaf(&caller) {
+        if let Some(pushed) = self.pushed(&caller) {
             caller = pushed;
         } else if self.beyond_native(&caller).is_none() {
             return false;
@@ -60,10 +60,11 @@ impl<M: Memory> Walk<'_, '_, M> {
         true
     }
 
-    /// The caller of a leaf that has pushed its frame all the same, as OpenSSL's assembly does: the address that
-    /// is in the link register stands in the frame, too. Where the frame ends is known of the smallest alone; else
-    /// the caller's own frame begins at its stack pointer, as a compiler's does.
-    fn pushed_leaf(&mut self, caller: &Registers) -> Option<Registers> {
+    /// The caller of a function without unwind information that has pushed its frame: `caller`'s pc, the return
+    /// address, stands in that. OpenSSL's assembly does so in leaves, V8's where it looks for references on the
+    /// stack. Where the frame ends is known of the smallest alone; else the caller's own frame begins at its stack
+    /// pointer, as a compiler's does.
+    pub(super) fn pushed(&mut self, caller: &Registers) -> Option<Registers> {
         let fp = caller.fp(self.arch);
         let is_pushed = fp >= caller.sp(self.arch)
             && self.word(fp.wrapping_add(8)).is_some_and(|back| back & !caller.return_mask == caller.pc);

@@ -275,6 +275,12 @@ impl<M: Memory> Walk<'_, '_, M> {
         if back.is_some_and(|back| self.is_code(back.wrapping_sub(1)))
             && (reach == 0 || fp <= reach || reach < sp)
         {
+            let caller = Registers { pc: back.unwrap_or(0), ..cursor.registers };
+            if has_link && let Some(caller) = self.pushed(&caller) {
+                cursor.registers = caller;
+                cursor.is_return = true;
+                return Next::Caller;
+            }
             let stepped = fallback::step_frame_pointer(
                 &mut cursor.registers,
                 self.arch,
