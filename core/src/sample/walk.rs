@@ -276,7 +276,9 @@ impl<M: Memory> Walk<'_, '_, M> {
             && (reach == 0 || fp <= reach || reach < sp)
         {
             let caller = Registers { pc: back.unwrap_or(0), ..cursor.registers };
-            if has_link && let Some(caller) = self.pushed(&caller) {
+            if self.arch.link_register().is_some()
+                && let Some(caller) = self.pushed(&caller)
+            {
                 cursor.registers = caller;
                 cursor.is_return = true;
                 return Next::Caller;
