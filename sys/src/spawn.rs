@@ -248,7 +248,7 @@ mod tests {
         };
         let Found::Process(found) = child.find(&signals, Duration::ZERO, is_sleep) else { panic!() };
         assert_ne!(found.pid(), child.pid());
-        for process in family(child.pid()).iter().rev() {
+        for process in family(child.pid()) {
             let pid = rustix::process::Pid::from_raw(process.pid() as i32).unwrap();
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }

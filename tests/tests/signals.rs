@@ -245,3 +245,87 @@ fn a_target_that_becomes_another_program_is_left_to_it() {
     }
     tell(&format!("{rounds} Nodes became another program by process.execve"));
 }
+
+/// Has core dumps go through a pipe to a reader that takes its time, as to `systemd-coredump`; for all of the host, so
+/// what was before is put back at the end.
+#[cfg(feature = "sweeps")]
+struct PipedDumps {
+    before: String,
+    size: PathBuf,
+}
+
+#[cfg(feature = "sweeps")]
+impl PipedDumps {
+    const PATTERN: &'static str = "/proc/sys/kernel/core_pattern";
+
+    /// `None` where this user may not.
+    fn new() -> Option<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        let size = std::env::temp_dir().join(format!("node-flame-dump-{}", std::process::id()));
+        let (reader, text) = (size.with_extension("py"), size.display());
+        let script = format!(
+            "#!/usr/bin/python3
+import os, sys, time
+size = 0
+while some := sys.stdin.buffer.read1(65536):
+    size += len(some)
+    time.sleep(0.0005)
+open('{text}.new', 'w').write(str(size))
+os.rename('{text}.new', '{text}')
+"
+        );
+        fs::write(&reader, script).ok()?;
+        fs::set_permissions(&reader, fs::Permissions::from_mode(0o755)).ok()?;
+        let before = fs::read_to_string(Self::PATTERN).ok()?;
+        fs::write(Self::PATTERN, format!("|{}", reader.display())).ok()?;
+        Some(Self { before, size })
+    }
+
+    /// Bytes of the next dump.
+    fn next(&self) -> u64 {
+        let deadline = Instant::now() + 60 * SECOND;
+        loop {
+            if let Some(size) = fs::read_to_string(&self.size).ok().and_then(|text| text.parse().ok()) {
+                let _ = fs::remove_file(&self.size);
+                return size;
+            }
+            assert!(Instant::now() < deadline, "no core dump came");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[cfg(feature = "sweeps")]
+impl Drop for PipedDumps {
+    fn drop(&mut self) {
+        let _ = fs::write(Self::PATTERN, self.before.trim_end());
+        let _ = fs::remove_file(self.size.with_extension("py"));
+    }
+}
+
+#[cfg(feature = "sweeps")]
+#[test]
+fn a_core_dump_through_a_pipe_is_as_large_as_without_a_profiler() {
+    let _alone = alone();
+    let Some(dumps) = PipedDumps::new() else {
+        return tell("NOT TESTED: core dumps through a pipe, which root alone can have made");
+    };
+    let start = || {
+        let version = Version::new(22, 23, 3);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -c unlimited && exec \"$0\" \"$@\""]).arg(node(version));
+        let program = workspace().join("tests/programs/ends.js");
+        Target::ready(shell.arg(program).arg("abort")).unwrap()
+    };
+    start().ended();
+    let whole = dumps.next();
+    for round in 0..rounds(10).min(10) {
+        let mut target = start();
+        let mut profiler = profiler(&target);
+        target.ended();
+        let size = dumps.next();
+        assert!(size * 10 > whole * 9, "round {round}: {size} bytes of {whole}");
+        told(&mut profiler, "was killed by SIGABRT");
+    }
+    tell(&format!("core dumps of {whole} bytes through a pipe were whole"));
+}

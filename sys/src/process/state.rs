@@ -108,6 +108,17 @@ pub fn cpu_time_ns(process: &Process, tid: u32) -> Option<u64> {
     std::str::from_utf8(buffer.get(..len)?).ok()?.split(' ').next()?.parse().ok()
 }
 
+impl Process {
+    /// Whether the kernel writes a core dump of it at this moment. A request to stop would break that off where
+    /// it goes through a pipe, to `systemd-coredump` for one. Before Linux 4.15 nobody can tell.
+    pub fn is_dumping_core(&self) -> bool {
+        let mut buffer = [0; 4096];
+        let file = open_at(Some(&self.dir), "status");
+        let len = file.ok().and_then(|file| rustix::io::pread(&file, &mut buffer, 0).ok()).unwrap_or(0);
+        memchr::memmem::find(&buffer[..len], b"\nCoreDumping:\t1\n").is_some()
+    }
+}
+
 /// Before 5.11 the file takes the mutex that an exec holds while it waits for all other threads of the
 /// process to be reaped; those are reaped by us, if we trace them. `stat` takes no such lock.
 fn syscall_file_is_safe() -> bool {
@@ -148,6 +159,11 @@ mod tests {
         let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         let gauge = Gauge { file: process.file(&format!("task/{tid}/stat")).unwrap(), kind: Kind::Stat };
         assert_eq!(gauge.activity(), Activity::Running);
+    }
+
+    #[test]
+    fn a_process_that_runs_dumps_no_core() {
+        assert!(!Process::open(std::process::id()).unwrap().is_dumping_core());
     }
 
     #[test]

@@ -20,6 +20,23 @@ fn longest_stop_ns(max_pause_percent: f64) -> u64 {
     (LONGEST_STOP_NS + beyond * LONGER_NS_EACH) as u64
 }
 
+/// Signals that end a process with a core dump unless it handles them (`signal(7)`).
+fn dumps_core(signal: i32) -> bool {
+    [
+        libc::SIGQUIT,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGABRT,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGSEGV,
+        libc::SIGXCPU,
+        libc::SIGXFSZ,
+        libc::SIGSYS,
+    ]
+    .contains(&signal)
+}
+
 impl Hand<'_> {
     /// Serves all that has happened to traced threads. `woke_ns`: since when that can be.
     pub fn serve(&mut self, visitor: &mut dyn Visitor, woke_ns: u64) {
@@ -37,6 +54,13 @@ impl Hand<'_> {
         let session = &mut *self.session;
         let Some(thread) = session.table.find(stop.tid()) else { return stop.resume() };
         let asked = thread.state == State::Asked;
+        let target = &mut session.targets[usize::from(thread.key.process)];
+        match stop.why() {
+            Why::Signal(signal) if dumps_core(signal) => target.crashing = Some(stop.tid()),
+            // It had a handler for that signal.
+            _ if target.crashing == Some(stop.tid()) => target.crashing = None,
+            _ => {}
+        }
         match stop.why() {
             Why::Exec => {
                 let process = thread.key.process;

@@ -37,6 +37,8 @@ pub(super) struct Target {
     pub idle: bool,
     /// None of its threads has run since the last tick.
     pub still: bool,
+    /// A thread that was given a signal which may end the process with a core dump, until it stops again.
+    pub crashing: Option<u32>,
     pub ended: Option<ProcessEnd>,
 }
 
@@ -117,6 +119,7 @@ impl Session {
             cpu_ns: 0,
             idle: false,
             still: false,
+            crashing: None,
             ended: None,
             process,
         };

@@ -73,6 +73,16 @@ impl Hand<'_> {
             _ if target.still && !wall => Activity::Waiting,
             _ => gauge.activity(),
         };
+        // Of a thread that is not traced yet nobody has seen what signals it was given.
+        if activity == Activity::Running
+            && (target.crashing.is_some() || thread.state == State::Loose)
+            && target.process.is_dumping_core()
+        {
+            target.idle = false;
+            thread.counts.wanted += due;
+            thread.counts.idle += due;
+            return false;
+        }
         match activity {
             Activity::Ended => {
                 if thread.state == State::Loose {

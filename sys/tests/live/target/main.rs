@@ -236,7 +236,11 @@ fn end(how: &str) -> i32 {
     ready();
     work_while_traced(Duration::from_millis(200));
     match how {
-        "abort" => std::process::abort(),
+        // With so much memory that its core dump takes a while.
+        "abort" => {
+            let _kept = std::hint::black_box(vec![1_u8; 64 << 20]);
+            std::process::abort()
+        }
         // SAFETY: makes this process end, as wanted.
         "segv" => unsafe { libc::kill(libc::getpid(), libc::SIGSEGV) },
         code => return code.parse().expect("an exit code"),
