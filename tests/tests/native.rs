@@ -47,7 +47,7 @@ fn an_object_without_unwind_tables_is_left_by_its_calls_and_frame_pointers() {
         let modes = CHAINS.map(|(mode, _)| mode);
         let target = calls(version, &addon, &modes);
         let stacks = stacks_of(target.pid(), 4.0, 700);
-        let told = callers(&stacks, &modes, 97.0).unwrap_or_else(|e| panic!("{version}: {e}"));
+        let told = callers(&stacks, &modes, 99.0).unwrap_or_else(|e| panic!("{version}: {e}"));
         tell(&format!("{version}, no unwind tables: {told}"));
     }
 }

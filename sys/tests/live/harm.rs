@@ -71,9 +71,16 @@ fn ten_thousand_signals_are_all_delivered_once() {
     // Nobody traces that one.
     let other = Target::start(&["signals", "alarm"]);
     let alarms = || [target.get(counter::ALARMS), other.get(counter::ALARMS)];
-    let before = alarms();
-    pause(1500);
-    let [alarms, due] = [0, 1].map(|which| alarms()[which] - before[which]);
+    let (before, mut alarmed) = (alarms(), [0, 0]);
+    // Which of them waits longer for a CPU is chance, on a busy machine: that evens out.
+    for _ in 0..10 {
+        pause(1500);
+        alarmed = [0, 1].map(|which| alarms()[which] - before[which]);
+        if alarmed[0] * 10 >= alarmed[1] * 9 {
+            break;
+        }
+    }
+    let [alarms, due] = alarmed;
     tracer.send(Signal::INT);
     let report = tracer.report();
     report.adds_up();

@@ -134,7 +134,7 @@ impl Visitor for Reader {
     }
 }
 
-/// `trace PID RATE MILLISECONDS [wall] [linger] [dwell] [unwanted] [family]`
+/// `trace PID RATE MILLISECONDS [wall] [linger] [brief] [dwell] [unwanted] [family]`
 pub fn trace() -> i32 {
     let signals = Blocked::new();
     match attach::check(number(2) as u32) {
@@ -209,11 +209,14 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
         rate_hz: number(3) as u32,
         duration: Duration::from_millis(number(4)),
         wall: has("wall"),
-        max_pause_percent: if has("linger") || has("dwell") { 5.0 } else { 50.0 },
+        max_pause_percent: if has("linger") || has("dwell") || has("brief") { 5.0 } else { 50.0 },
     };
     let mut reader = Reader { unwanted: has("unwanted"), held_ns: vec![0; THREADS], ..Reader::default() };
     if has("linger") {
         reader.linger = Duration::from_millis(3);
+    }
+    if has("brief") {
+        reader.linger = Duration::from_micros(300);
     }
     if has("dwell") {
         (reader.linger, reader.is_patient) = (Duration::from_millis(25), true);
