@@ -1,5 +1,6 @@
 'use strict';
 // Callbacks of the event loop: each is the root of its own chain.
+//@ node 0.10..
 //@ chain onTimeout > burn
 //@ chain onInterval > burn
 //@ chain onImmediate > burn
