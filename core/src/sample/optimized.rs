@@ -14,7 +14,7 @@ use crate::memory::Memory;
 use crate::v8::crankshaft::{self, AstFrame};
 use crate::v8::inlining::{MAX_DEPTH, Place};
 use crate::v8::layout::CodeKind;
-use crate::v8::position::{Entries, SourcePosition, at_or_before};
+use crate::v8::position::{Entries, SourcePosition, at_or_before, interrupted_at};
 use crate::v8::translation::TranslatedFrame;
 use crate::v8::{Decode, Heap};
 use smallvec::SmallVec;
@@ -58,10 +58,10 @@ impl Places {
         let is_maglev = known.code.kind == CodeKind::Maglev && heap.layout.translation.is_some();
         let found = match is_maglev {
             false if heap.layout.crankshaft.is_some() => self.in_crankshaft(heap, functions, known, own, at),
-            false => self.by_position(heap, functions, known, own, at.offset),
+            false => self.by_position(heap, functions, known, own, at),
             true if at.is_return => self
                 .by_safepoint(heap, functions, known, own, at.offset)
-                .or_else(|_| self.by_position(heap, functions, known, own, at.offset)),
+                .or_else(|_| self.by_position(heap, functions, known, own, at)),
             true => self.in_maglev(heap, functions, known, own, at.offset),
         };
         // Memory that could not be read may be readable in the next stop.
@@ -86,7 +86,7 @@ impl Places {
         offset: u32,
     ) -> Result<Frames, Decode> {
         let by_site = self.by_site(heap, functions, known, own, offset);
-        let by_position = self.by_position(heap, functions, known, own, offset);
+        let by_position = self.by_position(heap, functions, known, own, At { offset, is_return: false });
         match (by_site, by_position) {
             (Ok(site), Ok(position)) => {
                 let is_same = site.iter().map(|frame| frame.0).eq(position.iter().map(|frame| frame.0));
@@ -102,11 +102,12 @@ impl Places {
         functions: &mut Functions,
         known: &KnownCode,
         own: Own,
-        offset: u32,
+        at: At,
     ) -> Result<Frames, Decode> {
         let length = self.table(heap, known.code.positions)?;
         let entries = Entries::new(&self.table[..length], &heap.layout.positions);
-        let raw = at_or_before(entries, offset.into()).ok_or(Decode::Bound)?;
+        let position = if at.is_return { at_or_before } else { interrupted_at };
+        let raw = position(entries, at.offset.into()).ok_or(Decode::Bound)?;
         let position = SourcePosition::from_raw(raw, &heap.layout.positions);
         let mut chain: SmallVec<[Place; MAX_DEPTH]> = SmallVec::new();
         heap.inlined_chain(&known.code, own.1, position, |place| chain.push(place))?;

@@ -97,6 +97,14 @@ pub fn at_or_before(entries: Entries<'_>, offset: i64) -> Option<u64> {
     entries.take_while(|entry| entry.code <= offset).last().map(|entry| entry.position)
 }
 
+/// The same where optimized code was interrupted. V8 12.4 gives some instructions of a loop the position of the
+/// table's first entry, the function's start (arm64, Node 22): then what held before them holds.
+pub fn interrupted_at(mut entries: Entries<'_>, offset: i64) -> Option<u64> {
+    let first = entries.next().filter(|entry| entry.code <= offset)?.position;
+    let others = entries.take_while(|entry| entry.code <= offset).map(|entry| entry.position);
+    Some(others.filter(|position| *position != first).last().unwrap_or(first))
+}
+
 /// The position of the first entry behind a code offset.
 pub fn first_behind(mut entries: impl Iterator<Item = Entry>, offset: i64) -> Option<u64> {
     entries.find(|entry| entry.code > offset).map(|entry| entry.position)
@@ -115,6 +123,20 @@ mod tests {
         let version = Version { major: 3, minor: 14, ..Version::default() };
         let layout = Layout::of(version, constants).unwrap();
         PositionLayout { form: Some(form), first_code_offset: -1, shift: 1, ..layout.positions }
+    }
+
+    #[test]
+    fn the_functions_start_in_the_midst_of_its_code_is_no_place() {
+        let layout = layout(PositionForm::SignedDelta);
+        let mut table = Vec::new();
+        // Code offsets 0, 8, 16, 24 with positions 10, 20, 10, 30.
+        for (code, position) in [(1, 10), (8, 10), (8, -10), (8, 20)] {
+            put(fold(code), &mut table);
+            put(fold(position), &mut table);
+        }
+        let at = |offset| interrupted_at(Entries::new(&table, &layout), offset);
+        assert_eq!([at(-1), at(0), at(9), at(17), at(30)], [None, Some(10), Some(20), Some(20), Some(30)]);
+        assert_eq!(at_or_before(Entries::new(&table, &layout), 17), Some(10));
     }
 
     fn put(mut value: u64, into: &mut Vec<u8>) {
