@@ -28,7 +28,7 @@ fn a_target_runs_on_when_the_profiler_is_killed_at_any_moment() {
     )
     .unwrap();
     let seed = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |since| since.as_nanos() as u64) | 1;
-    let (mut random, rounds, mut traced) = (seed, rounds(50), 0);
+    let (mut random, rounds, mut traced) = (seed, rounds(12), 0);
     // The kernel's own killer of processes, when memory runs out, sends SIGKILL.
     // A job in the background of a script ignores SIGINT, and so does what it starts.
     let ignored = tests::process::status(std::process::id(), "SigIgn").expect("the kernel tells");
