@@ -146,6 +146,8 @@ impl<M: Memory> Walk<'_, '_, M> {
             .before(place)
             .map_or(Callee::Unknown, |code| fallback::callee(code, back, self.arch));
         if let Callee::At(address) = callee
+            // In the stub itself, nothing has been jumped to yet.
+            && !(address..address.saturating_add(CODE_BYTES)).contains(&pc)
             && let Where::Native(place) = self.place(address)
             && let Some(code) = self.natives.code_at(place, CODE_BYTES)
         {
