@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let version = args.next().map_or(Ok(Version::new(22, 23, 3)), |v| v.parse());
-    let seconds = args.next().map_or(Ok(4.0), |s| s.parse());
+    let seconds = args.next().map_or(Ok(2.0), |s| s.parse());
     let (Ok(version), Ok(seconds)) = (version, seconds) else {
         eprintln!("usage: loads FOLDER [VERSION] [SECONDS]");
         return ExitCode::from(2);
