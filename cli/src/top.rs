@@ -452,10 +452,8 @@ mod tests {
     use super::*;
     use std::process::{Command, Stdio};
 
-    /// Run on a terminal by the test below. It looks at the settings, and panics.
-    #[test]
-    #[ignore = "panics"]
-    fn takes_a_terminal_over_and_panics() {
+    /// Looks at the terminal's settings once it has taken it over, and panics.
+    fn takes_a_terminal_over_and_panics() -> ! {
         give_back_on_panic();
         terminal::enter();
         let _ = Command::new("stty").arg("-g").status();
@@ -464,9 +462,13 @@ mod tests {
 
     #[test]
     fn a_panic_gives_the_terminal_back() {
+        // This test again, on a terminal of its own.
+        if std::env::var_os("PANICS").is_some() {
+            takes_a_terminal_over_and_panics();
+        }
         let us = std::env::current_exe().unwrap();
-        let panics = "--ignored --nocapture --exact top::tests::takes_a_terminal_over_and_panics";
-        let line = format!("stty -g; {} {panics}; stty -g", us.display());
+        let panics = "--nocapture --exact top::tests::a_panic_gives_the_terminal_back";
+        let line = format!("stty -g; PANICS=1 {} {panics}; stty -g", us.display());
         let mut terminal = Command::new("script")
             .args(["-qec", &line, "/dev/null"])
             .stdin(Stdio::piped())
