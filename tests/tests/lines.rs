@@ -4,7 +4,9 @@
 
 use tests::{
     binary::node_flame,
-    matrix::{Options, alone, cells, failures, look_again, measure_all, sample_by, table, tell},
+    matrix::{
+        CALLERS, LEAVES, Options, alone, cells, failures, look_again, measure_all, sample_by, table, tell,
+    },
     process::{Target, command},
     tiers::Tier,
     verdict::percent,
@@ -113,7 +115,7 @@ fn judge_lines(versions: &[Version], workloads: &[&str], tiers: &[Tier]) {
             lines.leaves
         );
         tell(&text);
-        if callers < 98.0 || leaves < 95.0 || lines.leaves < 150 || lines.unknown * 20 > lines.leaves {
+        if callers < CALLERS || leaves < LEAVES || lines.leaves < 150 || lines.unknown * 20 > lines.leaves {
             wrong.push(format!("{text}\n{}", lines.worst(6)));
         }
     }
