@@ -51,6 +51,7 @@ fn remarks(outcome: &Outcome) -> Vec<String> {
         }
     };
     remark(outcome.throttled, "of the lost samples would have held a thread beyond its share of time");
+    remark(outcome.overworked, "of the lost samples were due while node-flame was at work on others");
     remark(outcome.late_reads, "reads came too late into a stop and were left out");
     remark(outcome.untracked, "threads were not followed: too many of them, or of open files");
     remark(outcome.refused, "threads could not be traced");

@@ -144,6 +144,7 @@ impl Hand<'_> {
 
     fn step(&mut self, visitor: &mut dyn Visitor) -> Option<Part> {
         let now = clock::monotonic_ns();
+        let due_ns = self.session.beat.next_ns().max(self.session.work.worked(now));
         if now >= self.session.end_ns {
             self.serve(visitor, now);
             return Some(Part::End(End::Time));
@@ -153,7 +154,7 @@ impl Hand<'_> {
             if self.housekeeping(visitor) == Flow::Stop {
                 return Some(Part::End(End::Visitor));
             }
-        } else if now >= self.session.beat.next_ns() {
+        } else if now >= due_ns {
             // What was reported while nobody waited for reports is served by the next wait at once, except
             // that one tick may be due after the other. And a signal that another thread of this process took
             // would leave a thread standing: one that was asked is looked for again.
@@ -167,14 +168,15 @@ impl Hand<'_> {
             self.count_threads(visitor, now);
             self.tick(visitor);
         } else {
-            let until =
-                self.session.beat.next_ns().min(self.session.housekeeping_ns).min(self.session.end_ns);
+            let until = due_ns.min(self.session.housekeeping_ns).min(self.session.end_ns);
             if !self.is_any_asked() {
                 visitor.quiet();
             }
-            let now = clock::monotonic_ns().min(until);
+            let now = clock::monotonic_ns();
+            self.session.work.worked(now);
             self.watchdog.step();
-            let taken = self.signals.wait(Duration::from_nanos(until - now));
+            let taken = self.signals.wait(Duration::from_nanos(until.saturating_sub(now)));
+            self.session.work.rested(clock::monotonic_ns());
             self.waited = true;
             self.watchdog.step();
             match taken {

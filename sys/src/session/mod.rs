@@ -16,6 +16,7 @@ mod state;
 mod table;
 mod tick;
 mod watchdog;
+mod work;
 
 use crate::attach::Refusal;
 use crate::memory::ProcessMemory;
@@ -230,6 +231,9 @@ pub struct Outcome {
     /// Ticks that were lost because the thread had been held for its share already; part of
     /// `counts.lost`.
     pub throttled: u64,
+    /// Ticks that were passed over since node-flame itself was at work, or had to rest from it; part of
+    /// `counts.lost`.
+    pub overworked: u64,
     /// Ticks at which a thread waited for a CPU that others had; part of `counts.idle`.
     pub starved: u64,
     /// Reads that came too late into a stop, and were refused.

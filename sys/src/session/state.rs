@@ -3,6 +3,7 @@
 use super::beat::Beat;
 use super::pauses::Histogram;
 use super::table::{State, Table, add};
+use super::work::Work;
 use super::{End, Options, Outcome, ProcessEnd, ThreadReport};
 use crate::attach::Refusal;
 use crate::memory::ProcessMemory;
@@ -63,6 +64,9 @@ pub(super) struct Session {
     pub pauses: Histogram,
     pub rounds: Histogram,
     pub throttled: u64,
+    /// Ticks of running threads that were passed over.
+    pub overworked: u64,
+    pub work: Work,
     pub refused: u64,
     /// Threads found later than their process.
     pub came: u64,
@@ -88,6 +92,8 @@ impl Session {
             pauses: Histogram::default(),
             rounds: Histogram::default(),
             throttled: 0,
+            overworked: 0,
+            work: Work::new(now),
             refused: 0,
             came: 0,
             counted_ns: now,
@@ -162,6 +168,7 @@ impl Session {
             pauses: self.pauses.pauses(observed_us * 1000),
             rounds: self.rounds.pauses(observed_us * 1000),
             throttled: self.throttled,
+            overworked: self.overworked,
             starved: self.table.starved(),
             late_reads: self.targets.iter().map(|target| target.memory.late()).sum(),
             untracked: self.table.untracked,

@@ -119,6 +119,7 @@ impl Hand<'_> {
         thread.counted = true;
         thread.counts.wanted += due;
         thread.counts.lost += due - 1;
+        session.overworked += due - 1;
         let now = clock::monotonic_ns();
         if !thread.budget.allows(now, session.options.max_pause_percent / 100.0) {
             thread.counts.lost += 1;

@@ -234,6 +234,7 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
             println!("lost {}", outcome.counts.lost);
             println!("disturbed {}", outcome.counts.disturbed);
             println!("throttled {}", outcome.throttled);
+            println!("overworked {}", outcome.overworked);
             println!("starved {}", outcome.starved);
             println!("held_ns {}", outcome.pauses.total_ns);
             println!("most_held_ns {}", reader.held_ns.iter().max().unwrap_or(&0));
