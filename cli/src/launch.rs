@@ -10,7 +10,7 @@ use crate::narrator::{complain, say};
 use crate::output::Output;
 use crate::sampling;
 use crate::target::{self, Files, Target};
-use flame_sys::attach::Refusal;
+use flame_sys::attach::{self, Refusal};
 use flame_sys::process::{FileId, Process};
 use flame_sys::session::End;
 use flame_sys::signals::{Blocked, Taken};
@@ -101,7 +101,12 @@ fn node(child: &mut Child, signals: &Blocked, files: &mut Files) -> Result<Targe
         }
         let image = process.image().ok().flatten().map(|image| image.id);
         let since = image.map(|image| *met.entry((process.pid(), image)).or_insert_with(Instant::now));
-        if since.is_some_and(|since| since.elapsed() < LOADING) { Match::Later } else { Match::No }
+        match since {
+            Some(since) if since.elapsed() < LOADING => Match::Later,
+            // What it is can never be seen. Now is when to say so: a server does not end.
+            _ if matches!(attach::check(process.pid()), Err(Refusal::NotPermitted(_))) => Match::Yes,
+            _ => Match::No,
+        }
     };
     let heir = Heir(child.pid());
     loop {
