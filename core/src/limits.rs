@@ -1,30 +1,31 @@
 //! Every bound of the sampler, with its reason.
 //!
 //! A pool that is full, a walk that is too long and a text that is too large are counted where it
-//! happens and reported at the end of the run. Together the pools take less than 32 MiB when
-//! all are full, whatever the target's size and the run's length; memory that is not used is not touched.
+//! happens and reported at the end of the run. Together the pools take less than 15 MiB when
+//! all are full, whatever the target's size and the run's length (`bench/tests/tables.rs` adds them up);
+//! memory that is not used is not touched.
 
 /// Frames of one stack. V8's default stack of 984 KiB holds about 11,000 of the smallest frames.
-pub const STACK_FRAMES: usize = 16_384;
+pub const STACK_FRAMES: usize = 12 << 10;
 
 /// Bytes of one stack that are copied in a stop: V8's default limit on the stack, with room to spare.
 pub const STACK_BYTES: usize = 1 << 20;
 
 /// Distinct frames of a profile: a function at a position, a native function, a builtin.
-pub const FRAMES: usize = 1 << 17;
+pub const FRAMES: usize = 48 << 10;
 
-/// Nodes of the call tree.
-pub const NODES: usize = 1 << 18;
+/// Nodes of the call tree. A renderer takes up to 64 bytes for each, when the sampler is gone.
+pub const NODES: usize = 96 << 10;
 
 /// Samples kept one by one, with time and thread. When they are full, every second one is merged
 /// into its neighbour, so that the whole run stays covered at half the resolution.
-pub const SAMPLES: usize = 1 << 17;
+pub const SAMPLES: usize = 1 << 16;
 
 /// Bytes of all names and paths together.
-pub const STRING_BYTES: usize = 2 << 20;
+pub const STRING_BYTES: usize = 3 << 19;
 
 /// Distinct names and paths.
-pub const STRINGS: usize = 1 << 16;
+pub const STRINGS: usize = 1 << 15;
 
 /// Bytes of one name or path. V8 has no bound on a function's name; a label needs one.
 pub const NAME_BYTES: usize = 1024;
@@ -80,21 +81,21 @@ pub const BUILTINS: usize = 8192;
 pub const V8_CONSTANTS: usize = 2048;
 
 /// Distinct JavaScript functions of a profile.
-pub const FUNCTIONS: usize = 1 << 15;
+pub const FUNCTIONS: usize = 1 << 14;
 
 /// Distinct scripts of a profile.
-pub const SCRIPTS: usize = 1 << 13;
+pub const SCRIPTS: usize = 1 << 12;
 
 /// Functions recognised by their object's address; two that share a slot are read again in turn.
-pub const FUNCTION_CACHE: usize = 1 << 13;
+pub const FUNCTION_CACHE: usize = 6 << 10;
 
 /// Scripts recognised by their object's address.
 pub const SCRIPT_CACHE: usize = 1 << 10;
 
 /// Bytes of all scripts' line ends, about one a line.
-pub const LINE_BYTES: usize = 2 << 20;
+pub const LINE_BYTES: usize = 1 << 20;
 
-/// Bytes of all scripts' texts, kept where they are asked for: beyond the 32 MiB of the other pools.
+/// Bytes of all scripts' texts, kept where they are asked for: beyond the 15 MiB of the other pools.
 pub const SOURCE_BYTES: usize = 16 << 20;
 
 /// Pieces that these texts stand in: one for most scripts, more where a text was put together.
@@ -107,10 +108,10 @@ pub const CODES: usize = 1 << 13;
 pub const CODE_MAPS: usize = 256;
 
 /// Positions in code that were looked up before.
-pub const PLACES: usize = 1 << 14;
+pub const PLACES: usize = 1 << 13;
 
 /// Frames of those positions together: more than one where functions were inlined.
-pub const PLACE_FRAMES: usize = 1 << 16;
+pub const PLACE_FRAMES: usize = 1 << 14;
 
 /// Dispatch tables of the interpreter that are known at once: one in each isolate.
 pub const DISPATCH_TABLES: usize = 8;
@@ -120,7 +121,7 @@ pub const DISPATCH_TABLES: usize = 8;
 pub const LIVE_BYTECODES: usize = 16 << 10;
 
 /// Bytes of one source position table that are read in a stop.
-pub const POSITION_TABLE_BYTES: usize = 256 << 10;
+pub const POSITION_TABLE_BYTES: usize = 128 << 10;
 
 /// Bytes of a mangled name that is made readable. The demanglers' work and stack depth grow with it.
 pub const MANGLED_BYTES: usize = 4096;
@@ -153,13 +154,13 @@ pub const WITNESSES: usize = 1 << 11;
 
 /// Threads whose last stop is kept, so that the next one looks only at what changed. Sixty-four busy
 /// threads would take turns in them and gain nothing, nor lose.
-pub const RECALLED_THREADS: usize = 8;
+pub const RECALLED_THREADS: usize = 4;
 
 /// Bytes of stack that are kept of such a stop, and frames: deeper stacks are walked whole each time.
-pub const RECALLED_BYTES: usize = 256 << 10;
+pub const RECALLED_BYTES: usize = 128 << 10;
 
 /// Frames kept of such a stop.
-pub const RECALLED_FRAMES: usize = 4096;
+pub const RECALLED_FRAMES: usize = 2048;
 
 /// Places in compiled code of which it is known whether the frame stands there.
 pub const CODE_EDGES: usize = 1 << 12;

@@ -14,7 +14,7 @@ pub struct Full;
 #[derive(Clone, Debug)]
 pub struct Pool<T> {
     values: Vec<T>,
-    /// Open addressing, at most half full; number + 1, or 0 for a free slot.
+    /// Open addressing, at most three quarters full; number + 1, or 0 for a free slot.
     index: Vec<u32>,
     limit: usize,
     refused: u64,
@@ -23,7 +23,7 @@ pub struct Pool<T> {
 impl<T: Copy + Eq + Hash> Pool<T> {
     /// A pool for at most `limit` values.
     pub fn new(limit: usize) -> Self {
-        let slots = (limit.max(1) * 2).next_power_of_two();
+        let slots = (limit.max(1) * 4).div_ceil(3).next_power_of_two();
         Pool { values: Vec::with_capacity(limit), index: vec![0; slots], limit, refused: 0 }
     }
 
