@@ -70,7 +70,7 @@ mod tests {
         });
         let tid = receiver.recv().unwrap();
         let process = Process::open(std::process::id()).unwrap();
-        let gauge = Gauge::open(&process, tid).unwrap();
+        let gauge = Gauge::open(&process, tid, true).unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while gauge.call().and_then(call_name) != Some("read") {
             assert!(std::time::Instant::now() < deadline, "{:?}", gauge.call());

@@ -108,6 +108,13 @@ impl Stat {
     pub fn state_of(text: &[u8]) -> Option<u8> {
         after_name(text)?.first().copied()
     }
+
+    /// The CPU that a thread runs on or waits for, without allocation.
+    pub fn cpu_of(text: &[u8]) -> Option<usize> {
+        // Field 39; the state is field 3.
+        let cpu = after_name(text)?.split(|byte| *byte == b' ').nth(36)?;
+        decimal(cpu).map(|cpu| cpu as usize)
+    }
 }
 
 /// What follows the name, which stands in brackets and can hold any character.

@@ -105,7 +105,7 @@ impl Hand<'_> {
                 if session.table.knows(*tid) {
                     continue;
                 }
-                let gauge = match Gauge::open(&target.process, *tid) {
+                let gauge = match Gauge::open(&target.process, *tid, session.options.wall) {
                     Ok(gauge) => gauge,
                     Err(Errno::NOENT | Errno::SRCH) => continue,
                     Err(_) => {

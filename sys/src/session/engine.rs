@@ -1,5 +1,6 @@
 //! The session's loop.
 
+use super::holders::Holders;
 use super::state::{HOUSEKEEPING_NS, Session};
 use super::table::State;
 use super::watchdog::Watchdog;
@@ -25,7 +26,7 @@ pub(super) fn run(
             let sampler = std::thread::Builder::new().name("sampler".into());
             let part = sampler.spawn_scoped(scope, || {
                 let tid = rustix::thread::gettid();
-                promptness();
+                promptness(PRIORITY);
                 let mut hand = Hand {
                     signals,
                     watchdog: &watchdog,
@@ -33,6 +34,7 @@ pub(super) fn run(
                     seized: Vec::new(),
                     traced: 0,
                     waited: false,
+                    holders: Holders::new(),
                 };
                 (tid, hand.part(target.take(), visitor))
             });
@@ -76,18 +78,23 @@ fn released(sampler: rustix::thread::Pid) {
 /// While it waits for a CPU that others use, threads stand that it has stopped: on 2 CPUs with 64 busy
 /// threads, 40 ms and more at 997 Hz; as a real-time thread half a millisecond at most. It uses little, and
 /// the kernel bounds what such threads use together. Where it is not permitted, it is not needed for safety.
-fn promptness() {
-    // SAFETY: calls that set numbers of this thread; `priority` is a valid sched_param. By number, as musl's
+///
+/// Whether it was permitted.
+pub(super) fn promptness(priority: i32) -> bool {
+    // SAFETY: calls that set numbers of this thread; `parameter` is a valid sched_param. By number, as musl's
     // own function is a stub.
     unsafe {
         // Else the kernel may delay a wake-up by 50 µs to save power.
         libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong, 0, 0, 0);
-        let mut priority: libc::sched_param = std::mem::zeroed();
-        priority.sched_priority = 1;
+        let mut parameter: libc::sched_param = std::mem::zeroed();
+        parameter.sched_priority = priority;
         let policy = libc::SCHED_FIFO | SCHED_RESET_ON_FORK;
-        libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const priority);
+        libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const parameter) == 0
     }
 }
+
+/// Of the sampling thread; those that hold CPUs for it are below.
+const PRIORITY: i32 = 2;
 
 /// Threads and processes started from this one are not real-time (`include/uapi/linux/sched.h`).
 const SCHED_RESET_ON_FORK: libc::c_int = 0x4000_0000;
@@ -110,6 +117,7 @@ pub(super) struct Hand<'a> {
     pub traced: u32,
     /// Reports were waited for since the last tick.
     waited: bool,
+    pub holders: Holders,
 }
 
 impl Hand<'_> {
@@ -144,7 +152,8 @@ impl Hand<'_> {
 
     fn step(&mut self, visitor: &mut dyn Visitor) -> Option<Part> {
         let now = clock::monotonic_ns();
-        let due_ns = self.session.beat.next_ns().max(self.session.work.worked(now));
+        let wake_ns = self.session.beat.next_ns() - self.holders.lead_ns();
+        let due_ns = wake_ns.max(self.session.work.worked(now));
         if now >= self.session.end_ns {
             self.serve(visitor, now);
             return Some(Part::End(End::Time));
@@ -170,6 +179,7 @@ impl Hand<'_> {
         } else {
             let until = due_ns.min(self.session.housekeeping_ns).min(self.session.end_ns);
             if !self.is_any_asked() {
+                self.holders.prepare();
                 visitor.quiet();
             }
             let now = clock::monotonic_ns();

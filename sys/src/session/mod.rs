@@ -10,6 +10,7 @@
 mod beat;
 mod census;
 mod engine;
+mod holders;
 mod pauses;
 mod serve;
 mod state;

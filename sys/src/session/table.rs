@@ -259,7 +259,7 @@ mod tests {
     fn a_thread_that_got_no_cpu_was_idle_and_one_that_stayed_in_the_kernel_is_lost() {
         let process = crate::process::Process::open(std::process::id()).unwrap();
         let mut table = Table::default();
-        table.add(0, 7, true, Gauge::open(&process, process.pid()).unwrap(), 0).unwrap();
+        table.add(0, 7, true, Gauge::open(&process, process.pid(), false).unwrap(), 0).unwrap();
         let thread = table.find(7).unwrap();
         thread.miss(2, || Some(5_000));
         thread.miss(3, || unreachable!());
@@ -275,7 +275,7 @@ mod tests {
         let process = crate::process::Process::open(std::process::id()).unwrap();
         let mut table = Table::default();
         for tid in 1..=THREADS as u32 + 10 {
-            let gauge = Gauge::open(&process, process.pid()).unwrap();
+            let gauge = Gauge::open(&process, process.pid(), false).unwrap();
             let key = table.add(0, tid, false, gauge, u64::from(tid)).unwrap();
             assert_eq!(key.index, 0);
             let thread = table.find(tid).unwrap();
@@ -296,7 +296,7 @@ mod tests {
         let process = crate::process::Process::open(std::process::id()).unwrap();
         let mut table = Table::default();
         for tid in 1..=100 {
-            let gauge = Gauge::open(&process, process.pid()).unwrap();
+            let gauge = Gauge::open(&process, process.pid(), false).unwrap();
             table.add(0, tid, false, gauge, 0).unwrap();
             table.end(0, 0);
         }

@@ -22,7 +22,9 @@ const FIRST_LOOKS: u32 = 64;
 impl Hand<'_> {
     /// Asks all threads that run to stop.
     pub fn tick(&mut self, visitor: &mut dyn Visitor) {
-        let due = self.session.beat.take(clock::monotonic_ns());
+        let next_ns = self.session.beat.next_ns();
+        self.holders.wait(next_ns);
+        let due = self.session.beat.take(clock::monotonic_ns().max(next_ns));
         let start = self.session.beat.random() as usize;
         let wall = self.session.options.wall;
         for target in self.session.targets.iter_mut().filter(|target| target.ended.is_none()) {
@@ -44,6 +46,7 @@ impl Hand<'_> {
                 }
             }
         }
+        self.holders.release(self.session.beat.next_ns());
     }
 
     /// Whether this tick has anything to do with a thread.
@@ -74,7 +77,7 @@ impl Hand<'_> {
             _ => gauge.activity(),
         };
         // Of a thread that is not traced yet nobody has seen what signals it was given.
-        if activity == Activity::Running
+        if matches!(activity, Activity::Running(_))
             && (target.crashing.is_some() || thread.state == State::Loose)
             && target.process.is_dumping_core()
         {
@@ -83,7 +86,7 @@ impl Hand<'_> {
             thread.counts.idle += due;
             return false;
         }
-        match activity {
+        let cpu = match activity {
             Activity::Ended => {
                 if thread.state == State::Loose {
                     self.end_thread(slot, visitor);
@@ -114,8 +117,11 @@ impl Hand<'_> {
                 }
                 return false;
             }
-            Activity::Running => target.idle = false,
-        }
+            Activity::Running(cpu) => {
+                target.idle = false;
+                cpu
+            }
+        };
         thread.counted = true;
         thread.counts.wanted += due;
         thread.counts.lost += due - 1;
@@ -145,6 +151,9 @@ impl Hand<'_> {
             }
         }
         let thread = &mut self.session.table.threads[slot];
+        if let Some(cpu) = cpu {
+            self.holders.see(cpu);
+        }
         let asked = self.seized.get(slot).and_then(Option::as_ref).map(Seized::interrupt);
         if asked != Some(Ok(())) {
             // It is ending; the wait for it will tell.
