@@ -25,10 +25,11 @@ pub struct Build {
 
 impl Default for Build {
     fn default() -> Self {
-        let mut recorder = Recorder::new(0);
+        // More than a run has: pages of many files' call paths are as large.
+        let mut recorder = Recorder::with_room(0, 1 << 18, 1 << 18, 1 << 17);
         recorder.thread(Thread { tid: 100, name: "main".into() });
         Build {
-            strings: Strings::default(),
+            strings: Strings::new(1 << 16, 1 << 21),
             frames: vec![Frame::ELIDED],
             numbers: HashMap::new(),
             recorder,

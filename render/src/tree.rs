@@ -1,7 +1,7 @@
 //! The call tree as a format shows it: frames that are not shown are spliced out, frames with the
 //! same label are one, the heaviest child comes first.
 //!
-//! Everything here is linear in the profile's size and iterative: a stack may be 16,384 deep.
+//! Everything here is linear in the profile's size and iterative: a stack may be 12,288 deep.
 
 use crate::View;
 use crate::label::Style;
@@ -332,6 +332,6 @@ mod tests {
         build.stack(&vec![f; flame_core::limits::STACK_FRAMES]);
         let rows = shape(build, ALL);
         assert_eq!(rows.len(), flame_core::limits::STACK_FRAMES + 1);
-        assert_eq!(rows.last().map(|row| (row.0, row.3)), Some((16_384, 1)));
+        assert_eq!(rows.last().map(|row| (row.0, row.3)), Some((flame_core::limits::STACK_FRAMES as u32, 1)));
     }
 }

@@ -40,13 +40,18 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
     /// An empty recorder with the bounds of [`limits`]. `elided` is the raw frame that stands for
     /// frames cut by a bound.
     pub fn new(elided: K) -> Self {
-        let mut frames = Pool::new(limits::FRAMES);
+        Self::with_room(elided, limits::FRAMES, limits::NODES, limits::SAMPLES)
+    }
+
+    /// The same with other bounds: of frames, call paths and samples kept one by one.
+    pub fn with_room(elided: K, frames: usize, nodes: usize, samples: usize) -> Self {
+        let mut frames = Pool::new(frames);
         // The first value always fits, and so has number 0.
         let _ = frames.intern(elided);
         Recorder {
             frames,
-            tree: CallTree::new(limits::NODES),
-            samples: SampleLog::new(limits::SAMPLES),
+            tree: CallTree::new(nodes),
+            samples: SampleLog::new(samples),
             threads: Vec::new(),
             activity: [0; Activity::ALL.len()],
             elided,

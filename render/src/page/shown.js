@@ -1,5 +1,5 @@
 // The profile's nodes as a view wants them, and sums over them. Nothing here recurses: stacks may
-// be 16,384 deep.
+// be 12,288 deep.
 
 // How often each node was a stack's end, for one thread and a range of time, or all of it.
 function countOwn(profile, thread, range) {

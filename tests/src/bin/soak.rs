@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Bytes of one sample in node-flame's list of them, which fills up by design, and the list's bound.
 const SAMPLE_BYTES: u64 = 16;
-const SAMPLES_BOUND: u64 = 1 << 17;
+const SAMPLES_BOUND: u64 = 1 << 16;
 
 /// Memory that may come to be used after the first tenth of the run beside that list: functions that the
 /// server calls for the first time, say.
