@@ -1,6 +1,6 @@
 //! Whether a thread runs, asked without disturbing it.
 
-use super::status::{Stat, hexadecimal};
+use super::status::{Running, Stat, hexadecimal};
 use super::{Process, open_at};
 use crate::Errno;
 use std::ffi::CStr;
@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 /// What a thread does at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// It runs, or waits for a CPU: this one, where the kernel tells.
-    Running(Option<usize>),
+    /// It runs, or waits for a CPU.
+    Running(Running),
     /// It waits, in a system call or a page fault, or stands stopped.
     Waiting,
     /// It has ended.
@@ -44,7 +44,7 @@ impl Gauge {
         let length = rustix::io::pread(&self.stat, &mut buffer[..], 0).unwrap_or(0);
         let text = &buffer[..length];
         match Stat::state_of(text) {
-            Some(b'R') => Activity::Running(Stat::cpu_of(text)),
+            Some(b'R') => Activity::Running(Stat::running(text).unwrap_or_default()),
             None | Some(b'X' | b'Z') => Activity::Ended,
             Some(_) => Activity::Waiting,
         }
@@ -137,7 +137,8 @@ mod tests {
         let process = Process::open(std::process::id()).unwrap();
         let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         let gauge = Gauge::open(&process, tid, false).unwrap();
-        let Activity::Running(Some(_)) = gauge.activity() else { panic!("{:?}", gauge.activity()) };
+        let Activity::Running(running) = gauge.activity() else { panic!("{:?}", gauge.activity()) };
+        assert!(running.threads >= 1, "{running:?}");
     }
 
     #[test]

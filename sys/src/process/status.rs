@@ -109,12 +109,22 @@ impl Stat {
         after_name(text)?.first().copied()
     }
 
-    /// The CPU that a thread runs on or waits for, without allocation.
-    pub fn cpu_of(text: &[u8]) -> Option<usize> {
-        // Field 39; the state is field 3.
-        let cpu = after_name(text)?.split(|byte| *byte == b' ').nth(36)?;
-        decimal(cpu).map(|cpu| cpu as usize)
+    /// What a thread's line says of one that runs, without allocation.
+    pub fn running(text: &[u8]) -> Option<Running> {
+        let mut fields = after_name(text)?.split(|byte| *byte == b' ');
+        let mut field = |skip: usize| fields.nth(skip).and_then(decimal);
+        // Fields 20 and 39; the state is field 3.
+        Some(Running { threads: field(17)? as u32, cpu: field(18)? as usize })
     }
+}
+
+/// What is told of a thread that runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    /// The CPU that it runs on or waits for.
+    pub cpu: usize,
+    /// Number of its process' threads.
+    pub threads: u32,
 }
 
 /// What follows the name, which stands in brackets and can hold any character.
@@ -167,7 +177,14 @@ mod tests {
             started_ticks: 98765,
         };
         assert_eq!(stat, expected);
-        assert_eq!(Stat::state_of(line), Some(b'S'));
+        assert_eq!((Stat::state_of(line), Stat::running(line)), (Some(b'S'), None));
+    }
+
+    #[test]
+    fn the_cpu_is_told_by_the_line_of_a_thread() {
+        let line = b"77 (a) R 12 34 34 0 -1 4194368 1 2 3 4 50 60 0 0 20 0 11 0 98765 23 24 25 26 27 28 29 30 31 32 33 34 35 \
+            36 37 38 5 40 41";
+        assert_eq!(Stat::running(line), Some(Running { cpu: 5, threads: 11 }));
     }
 
     #[test]
@@ -184,7 +201,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_can_break_the_readers(text in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = (Status::parse(&text), Stat::parse(&text), Stat::state_of(&text));
+            let _ = (Status::parse(&text), Stat::parse(&text), Stat::running(&text));
         }
     }
 }

@@ -30,6 +30,9 @@ pub(super) struct Target {
     pub is_ours: bool,
     pub tasks: Option<OwnedFd>,
     pub links: u128,
+    /// Number of its threads, where that was told without a question since the last one; and at the time before.
+    pub told_threads: Option<u32>,
+    pub threads: u32,
     pub looks: u32,
     /// Its threads were listed once.
     pub listed: bool,
@@ -46,6 +49,9 @@ pub(super) struct Target {
 impl Target {
     /// The number of its threads is not what it was at the last question.
     pub fn has_other_threads(&mut self) -> bool {
+        if let Some(threads) = self.told_threads.take() {
+            return std::mem::replace(&mut self.threads, threads) != threads;
+        }
         let links = self.tasks.as_ref().and_then(|tasks| rustix::fs::fstat(tasks).ok());
         let links = links.map_or(0, |stat| u128::from(stat.st_nlink));
         std::mem::replace(&mut self.links, links) != links
@@ -120,6 +126,8 @@ impl Session {
             is_ours: process.stat().ok().flatten().is_some_and(|stat| stat.parent == std::process::id()),
             tasks: process.file("task").ok(),
             links: 0,
+            told_threads: None,
+            threads: 0,
             looks: 0,
             listed: false,
             cpu_ns: 0,

@@ -117,9 +117,10 @@ impl Hand<'_> {
                 }
                 return false;
             }
-            Activity::Running(cpu) => {
+            Activity::Running(running) => {
                 target.idle = false;
-                cpu
+                target.told_threads = Some(running.threads);
+                running.cpu
             }
         };
         thread.counted = true;
@@ -151,9 +152,7 @@ impl Hand<'_> {
             }
         }
         let thread = &mut self.session.table.threads[slot];
-        if let Some(cpu) = cpu {
-            self.holders.see(cpu);
-        }
+        self.holders.see(cpu);
         let asked = self.seized.get(slot).and_then(Option::as_ref).map(Seized::interrupt);
         if asked != Some(Ok(())) {
             // It is ending; the wait for it will tell.
