@@ -53,7 +53,7 @@ struct Reader {
     ended: u64,
     process_ends: u64,
     family: Option<Vec<u32>>,
-    /// Allocations of this thread up to the last housekeeping, or the last stop's beginning.
+    /// Allocations of this thread up to the last moment that no thread was asked, or the last stop's beginning.
     before: u64,
     /// Allocations between the beginnings of stops, or the tick, and the end of the next stop.
     allocated: u64,
@@ -102,6 +102,11 @@ impl Visitor for Reader {
             self.allocated += now - self.before;
         }
         self.before = now;
+    }
+
+    fn quiet(&mut self) {
+        // A thread that holds a CPU may have been started.
+        self.before = ALLOCATED.get();
     }
 
     fn asleep(&mut self, _: ThreadKey, at: Asleep<'_>, memory: &ProcessMemory) -> Verdict {
