@@ -27,6 +27,7 @@ pub(super) fn run(
             let part = sampler.spawn_scoped(scope, || {
                 let tid = rustix::thread::gettid();
                 promptness(PRIORITY);
+                let period_ns = session.beat.period_ns();
                 let mut hand = Hand {
                     signals,
                     watchdog: &watchdog,
@@ -34,7 +35,7 @@ pub(super) fn run(
                     seized: Vec::new(),
                     traced: 0,
                     waited: false,
-                    holders: Holders::new(),
+                    holders: Holders::new(period_ns),
                 };
                 (tid, hand.part(target.take(), visitor))
             });

@@ -44,8 +44,11 @@ pub(super) struct Holders {
     seen: Vec<usize>,
     /// The tick that they are to hold at; 0: none.
     armed_ns: u64,
-    /// This share of the sampling thread's wakes is late by no more: three quarters.
+    /// The one that is served.
+    tick_ns: u64,
+    /// Three quarters of the sampling thread's wakes are late by no more.
     lead_ns: u64,
+    longest_lead_ns: u64,
     /// One that nobody holds.
     missing: Option<usize>,
     /// None could be started.
@@ -62,8 +65,8 @@ struct Holder {
 struct Shared {
     /// The tick to hold at, on the monotonic clock; 0: none.
     due_ns: AtomicU64,
-    /// The tick that it holds for; 0: none.
-    held_ns: AtomicU64,
+    /// The last tick at which all threads have been asked.
+    done_ns: AtomicU64,
     is_over: AtomicBool,
     /// It is on its CPU, and goes before others there.
     is_ready: AtomicBool,
@@ -72,14 +75,17 @@ struct Shared {
 }
 
 impl Holders {
-    /// None yet.
-    pub fn new() -> Self {
+    /// None yet. `period_ns`: between ticks, in the mean.
+    pub fn new(period_ns: u64) -> Self {
+        let longest_lead_ns = LONGEST_LEAD_NS.min(period_ns / 4);
         Holders {
             holders: Vec::with_capacity(MOST),
             allowed: sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new()),
             seen: Vec::with_capacity(MOST),
             armed_ns: 0,
-            lead_ns: LONGEST_LEAD_NS / 4,
+            tick_ns: 0,
+            lead_ns: longest_lead_ns / 4,
+            longest_lead_ns,
             missing: None,
             is_refused: false,
         }
@@ -93,13 +99,14 @@ impl Holders {
 
     /// Waits until the CPUs are held that are to be for the tick at `due_ns`.
     pub fn wait(&mut self, due_ns: u64) {
+        self.tick_ns = due_ns;
         if self.armed_ns != due_ns {
             return;
         }
         let here = sched_getcpu();
         let late_ns = (clock::monotonic_ns() + self.lead_ns).saturating_sub(due_ns);
         self.lead_ns = match late_ns > self.lead_ns {
-            true => (self.lead_ns + 3 * LEAD_STEP_NS).min(LONGEST_LEAD_NS),
+            true => (self.lead_ns + 3 * LEAD_STEP_NS).min(self.longest_lead_ns),
             false => self.lead_ns.saturating_sub(LEAD_STEP_NS),
         };
         for holder in self.holders.iter().filter(|holder| holder.cpu != here) {
@@ -112,7 +119,7 @@ impl Holders {
 
     /// A thread was found on this CPU.
     pub fn see(&mut self, cpu: usize) {
-        if !self.seen.contains(&cpu) && self.seen.len() < MOST {
+        if cpu < CpuSet::MAX_CPU && !self.seen.contains(&cpu) && self.seen.len() < MOST {
             self.seen.push(cpu);
         }
     }
@@ -123,13 +130,13 @@ impl Holders {
         for holder in &self.holders {
             let shared = &holder.shared;
             let is_seen = shared.is_ready.load(Acquire) && self.seen.contains(&holder.cpu);
+            shared.due_ns.store(if is_seen { next_ns } else { 0 }, SeqCst);
+            shared.done_ns.store(self.tick_ns, Release);
             if is_seen {
-                shared.due_ns.store(next_ns, SeqCst);
                 self.armed_ns = next_ns;
-            }
-            shared.held_ns.store(0, Release);
-            if is_seen && shared.is_parked.swap(false, SeqCst) {
-                holder.thread.thread().unpark();
+                if shared.is_parked.swap(false, SeqCst) {
+                    holder.thread.thread().unpark();
+                }
             }
         }
         let is_held = |cpu: &usize| self.holders.iter().any(|holder| holder.cpu == *cpu);
@@ -180,15 +187,14 @@ fn hold(cpu: usize, shared: &Shared) {
         } else if now_ns < due_ns {
             std::thread::park_timeout(Duration::from_nanos(due_ns - now_ns));
         } else {
-            if now_ns < due_ns + LATE_NS {
-                shared.held_ns.store(due_ns, Release);
+            // By this it is known that the CPU is held. Unless another tick was told meanwhile.
+            if shared.due_ns.compare_exchange(due_ns, 0, SeqCst, Relaxed).is_err() {
+                continue;
             }
-            // Unless another tick was told meanwhile. What was stored before is seen by who sees this.
-            let _ = shared.due_ns.compare_exchange(due_ns, 0, SeqCst, Relaxed);
-            while shared.held_ns.load(Acquire) == due_ns && clock::monotonic_ns() < due_ns + LONGEST_NS {
+            let until_ns = if now_ns < due_ns + LATE_NS { due_ns + LONGEST_NS } else { now_ns };
+            while shared.done_ns.load(Acquire) < due_ns && clock::monotonic_ns() < until_ns {
                 std::hint::spin_loop();
             }
-            let _ = shared.held_ns.compare_exchange(due_ns, 0, Release, Relaxed);
         }
     }
 }
@@ -197,7 +203,7 @@ impl Drop for Holders {
     fn drop(&mut self) {
         for Holder { shared, thread, .. } in self.holders.drain(..) {
             shared.is_over.store(true, Release);
-            shared.held_ns.store(0, Release);
+            shared.done_ns.store(u64::MAX, Release);
             thread.thread().unpark();
             // It does nothing that could fail.
             let _ = thread.join();
