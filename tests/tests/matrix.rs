@@ -28,8 +28,6 @@ fn judge(mut measured: Vec<Measured>) {
 fn modern_versions_show_exact_chains() {
     let _alone = alone();
     judge(measured(cells(&MODERN, &[], &[Tier::NotInlined]).unwrap()));
-    let with_inlining = measured(cells(&MODERN, &[], &[Tier::Default]).unwrap());
-    tell(&format!("with inlining, for information:\n{}", table(&with_inlining)));
 }
 
 const FORCED: [Tier; 4] = [Tier::Unoptimized, Tier::Sparkplug, Tier::Maglev, Tier::Optimized];
@@ -49,6 +47,13 @@ fn each_forced_tier_shows_exact_chains() {
         "tiny.js",
     ];
     judge(measured(cells(&long_term, &workloads, &FORCED).unwrap()));
+}
+
+#[cfg(feature = "sweeps")]
+#[test]
+fn modern_versions_show_exact_chains_with_inlining() {
+    let _alone = alone();
+    judge(measured(cells(&MODERN, &[], &[Tier::Default]).unwrap()));
 }
 
 #[cfg(feature = "sweeps")]
