@@ -1,7 +1,8 @@
 //! Processes in containers and of other users: profiled wherever the kernel lets node-flame, and else with a message
 //! that says what to change.
 //!
-//! Not made here: Yama's `ptrace_scope`, which this kernel must have from its boot on; container engines themselves.
+//! Yama's `ptrace_scope`, which a kernel must have from its boot on, is tested on the emulated machine's
+//! (`tests/arm64/commands`). Not made here: container engines themselves.
 
 use std::{path::Path, process::Command, time::Duration};
 
