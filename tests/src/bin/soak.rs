@@ -110,9 +110,10 @@ fn main() -> ExitCode {
                 list >> 10
             ),
         );
-        let files = settled.iter().map(|look| look.files);
-        let (least, most) = (files.clone().min().unwrap_or(0), files.max().unwrap_or(0));
-        check(most - least <= 1 && most < 100, format!("{least} to {most} open files"));
+        // Fewer, as threads turn out to run no JavaScript; never more. One is open for a moment now and then.
+        let first = settled.first().map_or(0, |look| look.files);
+        let most = settled.iter().map(|look| look.files).max().unwrap_or(0);
+        check(most <= first + 1 && most < 100, format!("{most} open files at most, {first} at first"));
     }
     check(server.alive() && server.status("TracerPid").as_deref() == Some("0"), "the server is free".into());
     ExitCode::from(u8::from(!wrong.is_empty()))
