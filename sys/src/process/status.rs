@@ -201,7 +201,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_can_break_the_readers(text in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = (Status::parse(&text), Stat::parse(&text), Stat::running(&text));
+            let _ = (Status::parse(&text), Stat::parse(&text), Stat::state_of(&text), Stat::running(&text));
         }
     }
 }

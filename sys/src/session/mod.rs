@@ -1,6 +1,6 @@
 //! A profiling session: who is sampled when, and how it goes on in between.
 //!
-//! One thread does all of it, since ptrace knows tracers by thread: [`run`] starts it and waits for its
+//! One thread does all of it but to hold CPUs at a tick, since ptrace knows tracers by thread: [`run`] starts it and waits for its
 //! end, by which the kernel releases every thread that it traced. Between ticks it sleeps in one place
 //! where both the next tick and whatever the target does wake it. A tick asks all threads that run to
 //! stop and goes on; each stop is served the moment it is reported. So no thread waits for another one,
