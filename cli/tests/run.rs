@@ -330,8 +330,9 @@ fn a_key_of_the_terminal_reaches_the_command_once() {
     let program = scratch.file("counter.js", &COUNTER.replace("argv[1]", "argv[2]"));
     for (key, signal) in [(b"\x03", "SIGINT"), (b"\x1c", "SIGQUIT")] {
         let _ = (fs::remove_file(&ready), fs::remove_file(&output));
+        // A shell that stays in between dies of the key itself.
         let line = format!(
-            "{NODE_FLAME} run folded 30 -o {} -- node {program} {}",
+            "exec {NODE_FLAME} run folded 30 -o {} -- node {program} {}",
             output.display(),
             ready.display()
         );
