@@ -3,167 +3,14 @@
 //! A first word that is a pid or a verb is no grammar for a derive, but a plain pattern match. What
 //! argh lacks is put in order before it looks: `--rate=250`, `-r250`, and the command after `--`.
 
+use crate::command::{
+    Command, DEFAULT_MAX_PAUSE, DEFAULT_RATE, Diff, Dump, Misuse, Profile, Ps, Target, Top,
+};
+use crate::values::{format, lossy, path, percent, pid, rate, seconds, separated, switch};
 use argh::FromArgs;
 use flame_render::{Format, View};
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
-use std::time::Duration;
-
-/// Samples a second when nothing else is asked: not a divisor of anybody's timer.
-pub const DEFAULT_RATE: u32 = 99;
-
-/// Percent of wall time that a thread may be held when nothing else is asked.
-pub const DEFAULT_MAX_PAUSE: f64 = 5.0;
-
-/// Longest run, a year. Longer is a slip of the finger.
-const MAX_SECONDS: f64 = 31_536_000.0;
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// Print the help.
-    Help,
-    /// Print the version.
-    Version,
-    /// Sample a process and write its profile.
-    Profile(Profile),
-    /// Compare two files of stacks.
-    Diff(Diff),
-    /// List the processes with V8 in them.
-    Ps(Ps),
-    /// Write every thread's stack, once.
-    Dump(Dump),
-    /// Show the hottest functions, live.
-    Top(Top),
-}
-
-/// A live view.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Top {
-    /// Of this process.
-    pub pid: u32,
-    /// As in [`Profile`].
-    pub rate: u32,
-    /// As in [`Profile`].
-    pub max_pause: f64,
-    /// Frames that are not JavaScript are shown.
-    pub native: bool,
-}
-
-/// Every thread's stack.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dump {
-    /// Of this process.
-    pub pid: u32,
-    /// With the values of arguments.
-    pub arguments: bool,
-    /// As JSON.
-    pub json: bool,
-    /// What is shown.
-    pub view: View,
-    /// The dump's file; standard output if `None`.
-    pub output: Option<PathBuf>,
-    /// Nothing but errors on stderr.
-    pub quiet: bool,
-}
-
-/// A list of processes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ps {
-    /// As JSON.
-    pub json: bool,
-    /// The list's file; standard output if `None`.
-    pub output: Option<PathBuf>,
-}
-
-/// A comparison of two files of stacks, as a page.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Diff {
-    /// Stacks before.
-    pub before: PathBuf,
-    /// Stacks after.
-    pub after: PathBuf,
-    /// The page's file; standard output if `None`.
-    pub output: Option<PathBuf>,
-}
-
-/// A sampling run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Profile {
-    /// Which process.
-    pub target: Target,
-    /// The output's format.
-    pub format: Format,
-    /// How long.
-    pub length: Duration,
-    /// Samples a second of each thread, 1 to 10000.
-    pub rate: u32,
-    /// The output's file; standard output if `None`.
-    pub output: Option<PathBuf>,
-    /// Share of wall time, in percent, that a thread may be held: above 0, at most 100.
-    pub max_pause: f64,
-    /// Threads that wait are sampled too.
-    pub wall: bool,
-    /// What the output shows of the profile.
-    pub view: View,
-    /// The page holds the lines of hot functions.
-    pub source: bool,
-    /// Every thread has a root of its own, helpers too.
-    pub threads: bool,
-    /// Every Node among the process and all that descends from it is sampled.
-    pub children: bool,
-    /// Nothing but errors on stderr.
-    pub quiet: bool,
-}
-
-/// The process to sample.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Target {
-    /// One that runs.
-    Pid(u32),
-    /// One that this command starts, or that is found among its descendants. Never empty.
-    Run(Vec<OsString>),
-}
-
-/// Why a command line was not understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Misuse {
-    /// No words at all.
-    Nothing,
-    /// argh's own sentence about an option.
-    Option(String),
-    /// The first word is neither a pid nor a verb.
-    FirstWord(String),
-    /// A pid or verb without a format.
-    NoFormat,
-    /// Not a format.
-    Format(String),
-    /// A format without a length.
-    NoSeconds,
-    /// Not a length.
-    Seconds(String),
-    /// Not a rate.
-    Rate(String),
-    /// Not a share.
-    MaxPause(String),
-    /// Neither `on` nor `off`.
-    Native(String),
-    /// One word too many.
-    Extra(String),
-    /// An option that has no meaning for this verb or format.
-    OptionFor(&'static str, String),
-    /// `diff` without its two files.
-    NoFiles,
-    /// `run` and no command.
-    NoCommand,
-    /// `run` with a command that does not stand after `--`.
-    CommandWithoutDashes(String),
-    /// A command after `--` for a process that runs already.
-    CommandForPid,
-    /// `run` without `-o`: the command writes to stdout itself.
-    RunNeedsOutput,
-}
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 /// Options, and all words that are none.
 #[derive(FromArgs)]
@@ -367,80 +214,12 @@ fn only(given: &Words, verb: &str, meant: &[&str]) -> Result<(), Misuse> {
     }
 }
 
-/// One argument as argh takes it: an option's value apart from its name, and each byte as the
-/// character of that number, since argh takes nothing but UTF-8 and a path may be anything.
-fn separated(argument: &[u8]) -> Vec<String> {
-    let at = match argument {
-        [b'-', b'-', name @ ..] => name.iter().position(|byte| *byte == b'=').map(|at| (at + 2, at + 3)),
-        [b'-', b'r' | b'o', _, ..] => Some((2, 2)),
-        _ => None,
-    };
-    let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect();
-    match at {
-        Some((end, value)) => vec![text(&argument[..end]), text(&argument[value..])],
-        None => vec![text(argument)],
-    }
-}
-
-/// The bytes that [`separated`] made characters of.
-fn bytes(text: &str) -> Vec<u8> {
-    text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
-}
-
-/// The argument as a path.
-fn path(text: &str) -> PathBuf {
-    OsString::from_vec(bytes(text)).into()
-}
-
-/// The argument as text for people.
-fn lossy(text: &str) -> String {
-    OsStr::from_bytes(&bytes(text)).to_string_lossy().into_owned()
-}
-
-fn pid(text: &str) -> Option<u32> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|pid| digits && (1..=i32::MAX as u32).contains(pid))
-}
-
-fn format(name: &str) -> Result<Format, Misuse> {
-    name.parse().map_err(|_| Misuse::Format(name.into()))
-}
-
-fn seconds(text: &str) -> Result<Duration, Misuse> {
-    let decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let length = text.parse().ok().filter(|seconds: &f64| decimal && *seconds <= MAX_SECONDS);
-    length
-        .map(Duration::from_secs_f64)
-        .filter(|length| *length >= Duration::from_micros(1))
-        .ok_or_else(|| Misuse::Seconds(text.into()))
-}
-
-fn rate(text: &str) -> Result<u32, Misuse> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|rate| digits && (1..=10_000).contains(rate))
-        .ok_or_else(|| Misuse::Rate(text.into()))
-}
-
-fn percent(text: &str) -> Result<f64, Misuse> {
-    let decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let share = text.parse().ok().filter(|share: &f64| decimal && *share > 0.0 && *share <= 100.0);
-    share.ok_or_else(|| Misuse::MaxPause(text.into()))
-}
-
-fn switch(text: &str) -> Result<bool, Misuse> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(Misuse::Native(text.into())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::os::unix::ffi::OsStringExt;
+    use std::time::Duration;
 
     fn parsed(line: &str) -> Result<Command, Misuse> {
         parse(line.split_whitespace().map(OsString::from).collect())

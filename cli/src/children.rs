@@ -4,7 +4,7 @@
 //! it finds, since whoever samples has no time for that. It also takes those that have ended: their
 //! profiles become parts of the one that comes out, so that only living processes take memory for samples.
 
-use crate::args;
+use crate::command;
 use crate::member::Member;
 use crate::message::Failure;
 use crate::target::{Files, Target};
@@ -133,7 +133,7 @@ pub struct Scout(Option<JoinHandle<Found>>);
 
 impl Scout {
     /// Follows the family of `root`.
-    pub fn start(root: u32, wanted: &args::Profile) -> (Scout, Children) {
+    pub fn start(root: u32, wanted: &command::Profile) -> (Scout, Children) {
         let shared = Arc::new(Shared::default());
         let (wanted, ours) = (wanted.clone(), Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("scout".into());
@@ -156,7 +156,7 @@ impl Scout {
     }
 }
 
-fn follow(root: u32, wanted: &args::Profile, shared: &Shared) -> Found {
+fn follow(root: u32, wanted: &command::Profile, shared: &Shared) -> Found {
     let (mut found, mut files, mut family) = (Found::default(), Files::default(), Family::of(root));
     loop {
         let used_ns = clock::thread_cpu_ns();

@@ -1,6 +1,6 @@
 //! `diff`: two files of stacks, this tool's or another's, as one page.
 
-use crate::args;
+use crate::command;
 use crate::message::Failure;
 use crate::output::Output;
 use flame_render::DiffError;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Writes the page.
-pub fn diff(wanted: &args::Diff) -> Result<ExitCode, Failure> {
+pub fn diff(wanted: &command::Diff) -> Result<ExitCode, Failure> {
     let output = Output::open(wanted.output.as_deref())?;
     let (mut before, mut after) = (open(&wanted.before)?, open(&wanted.after)?);
     let names = [&wanted.before, &wanted.after].map(|path| path.display().to_string());

@@ -6,7 +6,7 @@
 //! time, until they are read. By the walk of its copy its functions are known then: to learn them is most of
 //! the work.
 
-use crate::args;
+use crate::command;
 use crate::member::name_of;
 use crate::message::{self, Failure};
 use crate::narrator::say;
@@ -44,7 +44,7 @@ const BLOCK: u64 = 256;
 const BLOCKS: usize = 256;
 
 /// Writes the dump.
-pub fn dump(wanted: &args::Dump) -> Result<ExitCode, Failure> {
+pub fn dump(wanted: &command::Dump) -> Result<ExitCode, Failure> {
     let output = Output::open(wanted.output.as_deref())?;
     let signals = Blocked::new();
     let mut files = Files::default();

@@ -4,7 +4,7 @@
 //! node-flame's. Signals that somebody sends to node-flame are passed on to it; those of the terminal
 //! reach it anyway.
 
-use crate::args;
+use crate::command;
 use crate::message::Failure;
 use crate::narrator::{complain, say};
 use crate::output::Output;
@@ -54,7 +54,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Starts the command, profiles its Node, waits for its end and gives its exit code; 1 if that was 0 and
 /// there is no profile.
-pub fn run(wanted: &args::Profile, command: &[OsString], output: Output) -> Result<ExitCode, Failure> {
+pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> Result<ExitCode, Failure> {
     let signals = Blocked::new();
     let mut child = Child::start(command, &signals).map_err(|error| {
         Failure::Start(command.first().map(|name| name.to_string_lossy().into_owned()), error)

@@ -3,7 +3,7 @@
 //! Nothing is traced. What an executable or a library holds is looked up once for each distinct file; a
 //! process that has too little mapped, or whose mappings show no code of V8's size, costs a few system calls.
 
-use crate::args;
+use crate::command;
 use crate::message::{self, Failure};
 use crate::output::Output;
 use crate::target::{Files, NodeVersion, title_or_script};
@@ -57,7 +57,7 @@ struct Met {
 }
 
 /// Writes the list.
-pub fn ps(wanted: &args::Ps) -> Result<ExitCode, Failure> {
+pub fn ps(wanted: &command::Ps) -> Result<ExitCode, Failure> {
     let output = Output::open(wanted.output.as_deref())?;
     let rows = list();
     let form = if wanted.json { listing::json } else { listing::table };

@@ -2,7 +2,7 @@
 //!
 //! # One command walked through
 //!
-//! `node-flame 1234 flame 10 -o out.html`: [`args`] understands the words. [`output`] opens a passing
+//! `node-flame 1234 flame 10 -o out.html`: [`args`] makes of the words a [`command`]. [`output`] opens a passing
 //! file beside `out.html`, so that a place that cannot be written to is told at once. [`target`] finds
 //! the object that holds V8 in process 1234, or says what it runs instead. [`sampling`] has `flame_sys`
 //! hold its running threads and makes a profile of what is found, while [`narrator`] tells how it goes.
@@ -12,6 +12,7 @@
 
 mod args;
 mod children;
+mod command;
 mod compare;
 mod dump;
 mod launch;
@@ -26,8 +27,9 @@ mod sampling;
 mod symbols;
 mod target;
 mod top;
+mod values;
 
-use args::{Command, Target};
+use command::{Command, Target};
 use flame_sys::signals::Blocked;
 use message::Failure;
 use output::Output;
@@ -59,7 +61,7 @@ fn carry_out() -> Result<ExitCode, Failure> {
     }
 }
 
-fn profile(wanted: &args::Profile, pid: u32, output: Output) -> Result<ExitCode, Failure> {
+fn profile(wanted: &command::Profile, pid: u32, output: Output) -> Result<ExitCode, Failure> {
     let signals = Blocked::new();
     let mut files = target::Files::default();
     let run = if wanted.children {

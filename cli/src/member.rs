@@ -1,6 +1,6 @@
 //! One process of a session: what its samples are taken with.
 
-use crate::args;
+use crate::command;
 use crate::symbols::{DebugFiles, Names};
 use crate::target::{Files, NodeVersion, Objects, Target};
 use flame_core::maps::ModuleId;
@@ -39,7 +39,7 @@ pub struct Member {
 
 impl Member {
     /// Makes ready to sample a target as `wanted`; the process itself is for the session.
-    pub fn new(target: Target, wanted: &args::Profile) -> (Member, Process) {
+    pub fn new(target: Target, wanted: &command::Profile) -> (Member, Process) {
         let Target { process, maps, objects, v8, elf, image, version, command } = target;
         let pid = process.pid();
         let version_of_v8 = image.layout.version.to_string();

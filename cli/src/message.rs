@@ -1,6 +1,6 @@
 //! All words for users about what went wrong: the cause, the evidence seen, and what to do.
 
-use crate::args::Misuse;
+use crate::command::Misuse;
 use crate::output::{OutputCause, OutputError};
 use crate::printable::Printable;
 use flame_core::v8::Unsupported;

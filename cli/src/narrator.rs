@@ -3,7 +3,7 @@
 //! A thread of its own writes: a terminal that is paused, or a pipe that nobody reads, must hold up
 //! nobody who holds a thread of the target.
 
-use crate::args;
+use crate::command;
 use crate::message::Failure;
 use crate::printable::Printable;
 use std::io::{IsTerminal, Write};
@@ -36,14 +36,15 @@ pub struct Narrator {
 
 impl Narrator {
     /// Starts to listen. `pid` is shown once it is attached.
-    pub fn new(pid: u32, profile: &args::Profile) -> Narrator {
+    pub fn new(pid: u32, profile: &command::Profile) -> Narrator {
         if profile.quiet {
             return Narrator { thread: None };
         }
         let (sender, receiver) = sync_channel(QUEUE);
         let length = profile.length;
         // The terminal of a command that is run is its own.
-        let show_progress = matches!(profile.target, args::Target::Pid(_)) && std::io::stderr().is_terminal();
+        let show_progress =
+            matches!(profile.target, command::Target::Pid(_)) && std::io::stderr().is_terminal();
         let first =
             format!("Sampling {pid} for {}s, outputting {}.", length.as_secs_f64(), profile.format.name());
         // Without a thread to speak, the run goes on in silence.

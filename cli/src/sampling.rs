@@ -1,7 +1,7 @@
 //! One sampling run: from a process, or a family of them, to a profile.
 
-use crate::args;
 use crate::children::{Children, Scout};
+use crate::command;
 use crate::launch::{self, Heir};
 use crate::member::Member;
 use crate::message::{self, Failure};
@@ -28,7 +28,7 @@ pub struct Run {
     pub end: session::End,
 }
 
-fn options(wanted: &args::Profile) -> Options {
+fn options(wanted: &command::Profile) -> Options {
     Options {
         rate_hz: wanted.rate,
         duration: wanted.length,
@@ -37,7 +37,7 @@ fn options(wanted: &args::Profile) -> Options {
     }
 }
 
-fn meta(pid: u32, wanted: &args::Profile) -> Meta {
+fn meta(pid: u32, wanted: &command::Profile) -> Meta {
     Meta {
         pid,
         host: clock::host_name(),
@@ -49,7 +49,7 @@ fn meta(pid: u32, wanted: &args::Profile) -> Meta {
 }
 
 /// A process that was stopped by a signal gives no samples, and nothing else would tell why.
-fn say_if_stopped(process: &Process, wanted: &args::Profile) {
+fn say_if_stopped(process: &Process, wanted: &command::Profile) {
     if !wanted.quiet && process.status().is_ok_and(|status| status.state == b'T') {
         let pid = process.pid();
         say(&format!("Note: {pid} is stopped; samples begin when it is continued (SIGCONT)."));
@@ -61,7 +61,7 @@ pub fn sample(
     signals: &Blocked,
     target: Target,
     files: &mut Files,
-    wanted: &args::Profile,
+    wanted: &command::Profile,
     heir: Option<Heir>,
 ) -> Result<Run, Failure> {
     let (member, process) = Member::new(target, wanted);
@@ -94,7 +94,7 @@ pub fn sample_family(
     pid: u32,
     command: String,
     files: &mut Files,
-    wanted: &args::Profile,
+    wanted: &command::Profile,
     heir: Option<Heir>,
 ) -> Result<Run, Failure> {
     let mut meta = Meta { command, ..meta(pid, wanted) };
@@ -138,7 +138,7 @@ fn finish_meta(meta: &mut Meta, outcome: &Outcome) {
 }
 
 /// Writes the profile and says how the run went.
-pub fn write(output: Output, profile: &Profile, wanted: &args::Profile) -> Result<(), Failure> {
+pub fn write(output: Output, profile: &Profile, wanted: &command::Profile) -> Result<(), Failure> {
     let path = output.path().map(|path| path.display().to_string());
     let written = output.write(|to| flame_render::write(wanted.format, profile, &wanted.view, to));
     if !wanted.quiet {

@@ -3,7 +3,7 @@
 //! Two threads: the session's takes samples and hands over what is new once a second; the view's names it,
 //! draws it and listens to keys. The session never waits for the terminal.
 
-use crate::args;
+use crate::command;
 use crate::member::name_of;
 use crate::message::{self, Failure};
 use crate::narrator::say;
@@ -70,7 +70,7 @@ struct Shared {
 }
 
 /// Shows the view until a key, a signal or the process' end.
-pub fn top(wanted: &args::Top) -> Result<ExitCode, Failure> {
+pub fn top(wanted: &command::Top) -> Result<ExitCode, Failure> {
     let signals = Blocked::new();
     let mut files = Files::default();
     let Target { process, maps, objects, v8, elf, image, command, .. } =

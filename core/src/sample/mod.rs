@@ -27,6 +27,7 @@ pub mod sites;
 pub mod sources;
 #[cfg(test)]
 mod tests;
+mod top;
 pub mod verify;
 pub mod walk;
 pub mod wasm;

@@ -4,24 +4,21 @@
 //! Nothing is read of V8's heap but what the top frame needs to tell whether it stands yet: every
 //! other frame is told by words on the stack.
 
-use super::codes::{Codes, KnownCode};
+use super::codes::Codes;
 use super::found::{Found, JsFrame, StubFrame, Where};
 use super::functions::Functions;
 use super::natives::Natives;
 use super::recall::{Mark, Past};
 use super::wasm::WasmTable;
-use crate::arch::{Arch, Edge, Registers};
+use crate::arch::{Arch, Registers};
 use crate::limits::STACK_FRAMES;
 use crate::maps::Maps;
 use crate::memory::Memory;
 use crate::unwind::{StackCopy, fallback};
 use crate::v8::Heap;
-use crate::v8::builtins::{Builtins, Role};
-use crate::v8::heap::{smi, untag};
-use crate::v8::layout::{CodeKind, FrameType, MarkerForm};
-
-/// Words between the stack pointer and a frame in which the pc of a frame under a builtin is looked for.
-const PC_WITHIN: u64 = 64;
+use crate::v8::builtins::Builtins;
+use crate::v8::heap::smi;
+use crate::v8::layout::{FrameType, MarkerForm};
 
 /// Changes to a stack at lower addresses that one walk follows: handlers of signals have stacks of their own,
 /// and signals can interrupt handlers.
@@ -309,7 +306,7 @@ impl<M: Memory> Walk<'_, '_, M> {
     }
 
     /// Takes the caller of the frame at `fp`.
-    fn leave_frame(&mut self, cursor: &mut Cursor, fp: u64) -> Next {
+    pub(super) fn leave_frame(&mut self, cursor: &mut Cursor, fp: u64) -> Next {
         let (Some(caller), Some(back)) = (self.word(fp), self.word(fp.wrapping_add(8))) else {
             return Next::End;
         };
@@ -349,7 +346,7 @@ impl<M: Memory> Walk<'_, '_, M> {
     }
 
     /// The frame that stands at `fp`, whose pc is `pc`, and then its caller.
-    fn frame(
+    pub(super) fn frame(
         &mut self,
         cursor: &mut Cursor,
         fp: u64,
@@ -386,7 +383,7 @@ impl<M: Memory> Walk<'_, '_, M> {
     }
 
     /// The frame type that a frame's first two slots tell; `None`: they hold a context and a function.
-    fn marker(&self, context: u64, function: u64) -> Option<FrameType> {
+    pub(super) fn marker(&self, context: u64, function: u64) -> Option<FrameType> {
         let frames = &self.heap.layout.frames;
         let typed = |number: u64| frames.frame_type(number);
         let small = |value: u64| {
@@ -418,215 +415,5 @@ impl<M: Memory> Walk<'_, '_, M> {
         let next = self.leave_frame(cursor, fp);
         cursor.registers.general[self.arch.stack_pointer()] = fp.wrapping_add(frame.end);
         next
-    }
-
-    /// The top frame in V8's heap: compiled JavaScript may not have its frame yet, or no longer.
-    /// `None`: the frame stands.
-    fn top_in_heap(&mut self, cursor: &mut Cursor, lowest: u64) -> Option<Next> {
-        let pc = cursor.registers.pc;
-        if self.wasm.is_known(pc) {
-            return self.top_in_wasm(cursor);
-        }
-        let Ok(known) = self.codes.find(&self.heap, pc, lowest) else { return self.top_in_wasm(cursor) };
-        if !known.code.kind.is_javascript() && known.code.kind != CodeKind::RegExp {
-            return self.top_in_builtin(cursor, Where::Jit { lowest });
-        }
-        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
-        let edge = self.edge(&known, pc);
-        if edge == Edge::Inside {
-            if fp.wrapping_sub(16) < sp && sp <= fp.wrapping_add(8) {
-                // The frame pointer is set, its slots are not pushed yet, or are popped already.
-                self.frameless(known, None);
-                return Some(self.leave_frame(cursor, fp));
-            }
-            return None;
-        }
-        let (back, popped) = self.beyond(cursor, edge)?;
-        if !self.is_code(back.wrapping_sub(1)) {
-            // Instructions only looked like an edge.
-            return None;
-        }
-        let callee = match edge {
-            Edge::BeforePush | Edge::AfterPush => Some(cursor.registers.general[self.arch.callee_register()]),
-            _ => None,
-        };
-        self.frameless(known, callee);
-        cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
-        cursor.registers.pc = back;
-        cursor.is_return = true;
-        Some(Next::Caller)
-    }
-
-    /// The return address of a function without a frame, and what its caller's stack pointer is above the
-    /// present one. `None`: the frame stands.
-    fn beyond(&self, cursor: &Cursor, edge: Edge) -> Option<(u64, u64)> {
-        let sp = cursor.registers.sp(self.arch);
-        Some(match edge {
-            Edge::BeforePush | Edge::BeforeReturn => {
-                let popped = if self.arch.link_register().is_some() { 0 } else { 8 };
-                (self.unframed_return(cursor)?, popped)
-            }
-            Edge::AfterPush => (self.word(sp.wrapping_add(8))?, 16),
-            Edge::ReturnIn(register) => (*cursor.registers.general.get(register)?, 0),
-            Edge::Inside => return None,
-        })
-    }
-
-    /// The top frame in WebAssembly's code, which has no object on the heap: at its function's start and end
-    /// its frame does not stand. `None`: it does, or the code is none of WebAssembly's.
-    fn top_in_wasm(&mut self, cursor: &mut Cursor) -> Option<Next> {
-        const BEFORE: usize = 64;
-        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
-        let pc = cursor.registers.pc;
-        let mut around = [0; BEFORE + 24];
-        self.heap.layout.wasm?;
-        let read = self.heap.memory.read_prefix(pc.wrapping_sub(BEFORE as u64), &mut around);
-        let around = around.get(..read).filter(|around| around.len() > BEFORE)?;
-        if fp.wrapping_sub(8) < sp && fp >= sp {
-            // The frame pointer is set, nothing is pushed yet.
-            self.out.push(Found::Wasm { pc, instance: 0 });
-            return Some(self.leave_frame(cursor, fp));
-        }
-        let (back, popped) = self.beyond(cursor, self.arch.edge_nearby(around, BEFORE)?)?;
-        if fp < sp || !self.is_code(back.wrapping_sub(1)) {
-            return None;
-        }
-        self.out.push(Found::Wasm { pc, instance: 0 });
-        cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
-        cursor.registers.pc = back;
-        cursor.is_return = true;
-        Some(Next::Caller)
-    }
-
-    fn frameless(&mut self, code: KnownCode, callee: Option<u64>) {
-        self.out.push(match code.code.kind {
-            CodeKind::RegExp => Found::Typed(FrameType::RegExp),
-            _ => Found::Frameless { code, callee },
-        });
-    }
-
-    fn edge(&mut self, known: &KnownCode, pc: u64) -> Edge {
-        const BEFORE: u64 = 48;
-        let start = known.code.start;
-        let offset = (pc - start) as u32;
-        if let Some(edge) = self.codes.known_edge(known.id, offset) {
-            return edge;
-        }
-        let mut first = [0; 256];
-        let mut around = [0; 80];
-        let len = first.len().min(known.code.size as usize);
-        let read = self.heap.memory.read_prefix(start, &mut first[..len]);
-        let from = pc.saturating_sub(BEFORE).max(start);
-        let len = around.len().min((start + u64::from(known.code.size)).saturating_sub(from) as usize);
-        let near = self.heap.memory.read_prefix(from, &mut around[..len]);
-        let from = (from - start) as usize;
-        let edge = self.arch.edge(&first[..read], &around[..near], from, offset as usize);
-        self.codes.learn_edge(known.id, offset, edge);
-        edge
-    }
-
-    /// The top frame in a builtin, a stub or a bytecode handler: the frame at the frame pointer is its
-    /// own or still its caller's. `None`: nothing special.
-    fn top_in_builtin(&mut self, cursor: &mut Cursor, at: Where) -> Option<Next> {
-        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
-        let pc = cursor.registers.pc;
-        if let Some(next) = self.top_at_baseline_edge(cursor, at) {
-            return Some(next);
-        }
-        if fp.wrapping_sub(8) < sp {
-            // Being built or taken down: what stands in its slots is an older frame's.
-            self.push_code(at);
-            return Some(if fp >= sp { self.leave_frame(cursor, fp) } else { Next::End });
-        }
-        let slot = |offset: i64| self.word(fp.wrapping_add_signed(offset));
-        if self.marker(slot(-8)?, slot(-16)?).is_some() {
-            return None;
-        }
-        if self.role(at) == Some(Role::Handler) {
-            return None;
-        }
-        // A frame with a function: the interpreter's own, a JavaScript builtin's own, or the caller's.
-        match self.pc_under_builtin(cursor) {
-            Some((pc, place)) => {
-                self.push_code(at);
-                Some(self.frame(cursor, fp, place, Some(pc), true))
-            }
-            None if self.role(at) == Some(Role::InterpreterEntry) => None,
-            None => {
-                self.push_code(at);
-                let pc = matches!(at, Where::Jit { .. }).then_some(pc);
-                Some(self.frame(cursor, fp, at, pc, true))
-            }
-        }
-    }
-
-    pub(super) fn push_code(&mut self, at: Where) {
-        if let Where::Builtin(builtin) = at {
-            self.out.push(Found::Builtin(builtin));
-        }
-    }
-
-    fn role(&self, at: Where) -> Option<Role> {
-        match at {
-            Where::Builtin(Some(builtin)) => self.builtins.get(builtin).map(|builtin| builtin.role),
-            _ => None,
-        }
-    }
-
-    /// The pc of a compiled function's frame under a builtin: the first word between the stack pointer
-    /// and the frame that lies in compiled code of that function. Whose it is, is told by the caller.
-    ///
-    /// Where calls leave it in a register, that comes first.
-    fn pc_under_builtin(&mut self, cursor: &Cursor) -> Option<(u64, Where)> {
-        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
-        let function = self.word(fp.wrapping_sub(16))?;
-        let (_, shared) = self.functions.of_function(&self.heap, function).ok()?;
-        let end = fp.min(sp.saturating_add(PC_WITHIN * 8));
-        let linked = self.arch.link_register().and_then(|_| self.unframed_return(cursor));
-        linked.and_then(|back| self.call_in(back, shared, fp)).or_else(|| {
-            let mut words = (sp.next_multiple_of(8)..end).step_by(8);
-            words.find_map(|address| self.call_in(self.word(address)?, shared, fp))
-        })
-    }
-
-    /// The pc of the call that a word is the return address of, if that lies in compiled code of the function
-    /// with this SharedFunctionInfo.
-    fn call_in(&mut self, back: u64, shared: u64, fp: u64) -> Option<(u64, Where)> {
-        let place @ Where::Jit { lowest } = self.place(back.wrapping_sub(1)) else { return None };
-        let known = self.codes.find(&self.heap, back - 1, lowest).ok()?;
-        self.belongs(&known, shared, fp).then_some((back - 1, place))
-    }
-
-    /// Whether compiled code is of the function with this SharedFunctionInfo, whose frame is at `fp`.
-    fn belongs(&mut self, known: &KnownCode, shared: u64, fp: u64) -> bool {
-        match known.code.kind {
-            CodeKind::Maglev | CodeKind::Optimized => {
-                known.shared == Some(shared) || self.codes.reread_shared(&self.heap, known) == Some(shared)
-            }
-            CodeKind::Baseline => {
-                let slots = self.heap.layout.frames.interpreted;
-                let array =
-                    slots.and_then(|slots| self.word(fp.wrapping_add_signed(slots.bytecode_array.into())));
-                let is_its_array = array.is_some_and(|array| array == known.code.deopt);
-                is_its_array || self.runs_baseline(shared, known.code.address)
-            }
-            CodeKind::FullCodegen => self.runs_full_codegen(shared, known.code.address),
-            _ => false,
-        }
-    }
-
-    /// Whether a SharedFunctionInfo's code is this full-codegen code.
-    fn runs_full_codegen(&self, shared: u64, code: u64) -> bool {
-        let slot = self.heap.layout.shared.code;
-        let field = untag(shared).zip(slot).and_then(|(shared, slot)| self.heap.field(shared, slot).ok());
-        field.and_then(untag) == Some(code)
-    }
-
-    /// Whether a SharedFunctionInfo's data is this baseline code: itself, or since 9.0 and before 9.6
-    /// behind a BaselineData.
-    fn runs_baseline(&self, shared: u64, code: u64) -> bool {
-        let data = self.heap.shared_info(shared).ok().and_then(|info| untag(info.data));
-        let behind = data.and_then(|data| self.heap.field(data, 8).ok()).and_then(untag);
-        data == Some(code) || behind == Some(code)
     }
 }

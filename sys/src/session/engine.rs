@@ -7,7 +7,7 @@ use super::watchdog::Watchdog;
 use super::{End, Flow, Options, Outcome, ProcessEnd, Visitor};
 use crate::attach::Refusal;
 use crate::process::Process;
-use crate::signals::Blocked;
+use crate::signals::{Blocked, Taken};
 use crate::tracer::Seized;
 use crate::{Errno, clock};
 use std::time::Duration;
@@ -35,6 +35,7 @@ pub(super) fn run(
                     seized: Vec::new(),
                     traced: 0,
                     waited: false,
+                    soon_ns: 0,
                     holders: Holders::new(period_ns),
                 };
                 (tid, hand.part(target.take(), visitor))
@@ -118,6 +119,8 @@ pub(super) struct Hand<'a> {
     pub traced: u32,
     /// Reports were waited for since the last tick.
     waited: bool,
+    /// Until then a thread is expected to stop at any moment.
+    pub soon_ns: u64,
     pub holders: Holders,
 }
 
@@ -149,6 +152,18 @@ impl Hand<'_> {
 
     fn is_any_asked(&self) -> bool {
         self.session.table.threads.iter().any(|thread| thread.state == State::Asked)
+    }
+
+    /// Waits for a signal. To sleep and be woken for a stop that is about to come takes longer than that takes,
+    /// and the thread would stand meanwhile: then it looks again and again instead.
+    fn wait(&mut self, mut now: u64, until: u64) -> Option<Taken> {
+        while now < self.soon_ns.min(until) && self.is_any_asked() {
+            if let taken @ Some(_) = self.signals.wait(Duration::ZERO) {
+                return taken;
+            }
+            now = clock::monotonic_ns();
+        }
+        self.signals.wait(Duration::from_nanos(until.saturating_sub(now)))
     }
 
     fn step(&mut self, visitor: &mut dyn Visitor) -> Option<Part> {
@@ -186,7 +201,7 @@ impl Hand<'_> {
             let now = clock::monotonic_ns();
             self.session.work.worked(now);
             self.watchdog.step();
-            let taken = self.signals.wait(Duration::from_nanos(until.saturating_sub(now)));
+            let taken = self.wait(now, until);
             self.session.work.rested(clock::monotonic_ns());
             self.waited = true;
             self.watchdog.step();

@@ -4,9 +4,10 @@
 //! request sends to its CPU, the thread stops where it was. Until that interrupt arrives it runs on, though,
 //! between virtual CPUs for 30 µs, and if it makes a system call meanwhile, it stops there: a program that makes
 //! one after each microsecond of work was seen in system calls in 98 % of its samples, where it spends 7 % of its
-//! time. So a thread with a timer on that same CPU interrupts it at the tick, wherever it is, and keeps the CPU
-//! until the request stands.
+//! time. So a thread of node-flame's own on that same CPU interrupts it at the tick, wherever it is, and keeps the
+//! CPU until the request stands. It has a timer there, or is [called](super::calls).
 
+use super::calls::Calls;
 use super::engine::promptness;
 use crate::clock;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
@@ -42,9 +43,11 @@ pub(super) struct Holders {
     allowed: CpuSet,
     /// CPUs that threads ran on at this tick.
     seen: Vec<usize>,
-    /// The tick that they are to hold at; 0: none.
+    /// How they are woken.
+    pub calls: Calls,
+    /// The tick that their timers are set to; 0: none.
     armed_ns: u64,
-    /// The one that is served.
+    /// What they hold for at this tick; 0: nothing.
     tick_ns: u64,
     /// Three quarters of the sampling thread's wakes are late by no more.
     lead_ns: u64,
@@ -57,20 +60,22 @@ pub(super) struct Holders {
 
 struct Holder {
     cpu: usize,
+    /// A thread was found on its CPU at the last tick.
+    is_wanted: bool,
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// The tick to hold at, on the monotonic clock; 0: none.
+    /// When to hold, on the monotonic clock: at a tick, or at once if that is now; 0: not.
     due_ns: AtomicU64,
     /// The last tick at which all threads have been asked.
     done_ns: AtomicU64,
     is_over: AtomicBool,
     /// It is on its CPU, and goes before others there.
     is_ready: AtomicBool,
-    /// It waits until it is told a tick.
+    /// It waits until it is told when.
     is_parked: AtomicBool,
 }
 
@@ -82,6 +87,7 @@ impl Holders {
             holders: Vec::with_capacity(MOST),
             allowed: sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new()),
             seen: Vec::with_capacity(MOST),
+            calls: Calls::new(),
             armed_ns: 0,
             tick_ns: 0,
             lead_ns: longest_lead_ns / 4,
@@ -97,24 +103,38 @@ impl Holders {
         if self.armed_ns == 0 { 0 } else { self.lead_ns }
     }
 
-    /// Waits until the CPUs are held that are to be for the tick at `due_ns`.
-    pub fn wait(&mut self, due_ns: u64) {
-        self.tick_ns = due_ns;
-        if self.armed_ns != due_ns {
-            return;
+    /// The tick at `due_ns` has come, or will soon: returns when the CPUs are held that threads ran on at the last
+    /// one.
+    pub fn hold(&mut self, due_ns: u64) {
+        let (here, now_ns) = (sched_getcpu(), clock::monotonic_ns());
+        let is_needed = |holder: &&Holder| holder.is_wanted && holder.cpu != here;
+        let is_armed = self.armed_ns == due_ns;
+        if is_armed {
+            self.learn_lead((now_ns + self.lead_ns).saturating_sub(due_ns));
         }
-        let here = sched_getcpu();
-        let late_ns = (clock::monotonic_ns() + self.lead_ns).saturating_sub(due_ns);
+        self.tick_ns = 0;
+        for holder in self.holders.iter().filter(is_needed) {
+            self.tick_ns = if is_armed { due_ns } else { now_ns };
+            if !is_armed {
+                holder.tell(now_ns);
+            }
+        }
+        for Holder { shared, .. } in self.holders.iter().filter(is_needed) {
+            while shared.due_ns.load(Acquire) == self.tick_ns
+                && clock::monotonic_ns() < self.tick_ns + LATE_NS
+            {
+                std::hint::spin_loop();
+            }
+        }
+        // Others have no timer from now on, or it is over.
+        self.armed_ns = 0;
+    }
+
+    fn learn_lead(&mut self, late_ns: u64) {
         self.lead_ns = match late_ns > self.lead_ns {
             true => (self.lead_ns + 3 * LEAD_STEP_NS).min(self.longest_lead_ns),
             false => self.lead_ns.saturating_sub(LEAD_STEP_NS),
         };
-        for holder in self.holders.iter().filter(|holder| holder.cpu != here) {
-            let shared = &holder.shared;
-            while shared.due_ns.load(Acquire) == due_ns && clock::monotonic_ns() < due_ns + LATE_NS {
-                std::hint::spin_loop();
-            }
-        }
     }
 
     /// A thread was found on this CPU.
@@ -124,24 +144,25 @@ impl Holders {
         }
     }
 
-    /// All threads have been asked. The CPUs that they ran on are held at the next tick.
-    pub fn release(&mut self, next_ns: u64) {
-        self.armed_ns = 0;
-        for holder in &self.holders {
+    /// All threads have been asked. The CPUs that they ran on are held at the next tick, at `next_ns`. Whether any
+    /// was at this one.
+    pub fn release(&mut self, next_ns: u64) -> bool {
+        let by_timer = self.calls.by_timer();
+        for holder in &mut self.holders {
             let shared = &holder.shared;
-            let is_seen = shared.is_ready.load(Acquire) && self.seen.contains(&holder.cpu);
-            shared.due_ns.store(if is_seen { next_ns } else { 0 }, SeqCst);
+            holder.is_wanted = shared.is_ready.load(Acquire) && self.seen.contains(&holder.cpu);
+            let is_armed = by_timer && holder.is_wanted;
+            shared.due_ns.store(if is_armed { next_ns } else { 0 }, SeqCst);
             shared.done_ns.store(self.tick_ns, Release);
-            if is_seen {
+            if is_armed {
                 self.armed_ns = next_ns;
-                if shared.is_parked.swap(false, SeqCst) {
-                    holder.thread.thread().unpark();
-                }
+                holder.tell(next_ns);
             }
         }
         let is_held = |cpu: &usize| self.holders.iter().any(|holder| holder.cpu == *cpu);
         self.missing = self.seen.iter().copied().find(|cpu| !is_held(cpu));
         self.seen.clear();
+        self.tick_ns > 0
     }
 
     /// Starts one that is missing. For a moment in which no thread is asked to stop.
@@ -161,10 +182,20 @@ impl Holders {
                     {
                         std::thread::sleep(Duration::from_micros(20));
                     }
-                    self.holders.push(Holder { cpu, shared, thread });
+                    self.holders.push(Holder { cpu, is_wanted: false, shared, thread });
                 }
                 Err(_) => self.is_refused = true,
             }
+        }
+    }
+}
+
+impl Holder {
+    /// It is to hold from `due_ns` on.
+    fn tell(&self, due_ns: u64) {
+        self.shared.due_ns.store(due_ns, SeqCst);
+        if self.shared.is_parked.swap(false, SeqCst) {
+            self.thread.thread().unpark();
         }
     }
 }

@@ -8,6 +8,7 @@
 //! own samples.
 
 mod beat;
+mod calls;
 mod census;
 mod engine;
 mod holders;

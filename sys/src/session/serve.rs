@@ -105,7 +105,10 @@ impl Hand<'_> {
         let verdict = match registers {
             Err(_) => Some(Verdict::Lost),
             Ok(registers) if arch::interrupted(&registers, memory) => None,
-            Ok(registers) => Some(visitor.held(thread.key, &registers, memory)),
+            Ok(registers) => {
+                self.holders.calls.found(registers.syscall >= 0);
+                Some(visitor.held(thread.key, &registers, memory))
+            }
         };
         let why = stop.why();
         if verdict == Some(Verdict::NotWanted) {

@@ -19,11 +19,14 @@ const LOOKS_APART: usize = 8;
 /// So many times a thread is looked at in each tick first: a new worker soon runs JavaScript.
 const FIRST_LOOKS: u32 = 64;
 
+/// So long a thread whose CPU was held is expected to stop: as soon as it gets that back.
+const SOON_NS: u64 = 30_000;
+
 impl Hand<'_> {
     /// Asks all threads that run to stop.
     pub fn tick(&mut self, visitor: &mut dyn Visitor) {
         let next_ns = self.session.beat.next_ns();
-        self.holders.wait(next_ns);
+        self.holders.hold(next_ns);
         let due = self.session.beat.take(clock::monotonic_ns().max(next_ns));
         let start = self.session.beat.random() as usize;
         let wall = self.session.options.wall;
@@ -46,7 +49,9 @@ impl Hand<'_> {
                 }
             }
         }
-        self.holders.release(self.session.beat.next_ns());
+        if self.holders.release(self.session.beat.next_ns()) && asked > 0 {
+            self.soon_ns = clock::monotonic_ns() + SOON_NS;
+        }
     }
 
     /// Whether this tick has anything to do with a thread.
