@@ -181,11 +181,15 @@ impl Recall {
     }
 }
 
-/// Bytes at the end of both that are the same, in whole steps.
+/// Bytes at the end of both that are the same, in whole steps. By words: musl's `memcmp`, which slices and arrays
+/// are compared by, goes byte by byte.
 fn same_end(a: &[u8], b: &[u8]) -> usize {
-    const STEP: usize = 64;
-    let pairs = a.rchunks_exact(STEP).zip(b.rchunks_exact(STEP));
-    pairs.take_while(|(a, b)| a == b).count() * STEP
+    const WORDS: usize = 8;
+    let ((_, a), (_, b)) = (a.as_rchunks::<8>(), b.as_rchunks::<8>());
+    let differ = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b);
+    let steps = a.rchunks_exact(WORDS).zip(b.rchunks_exact(WORDS));
+    let is_same = |(a, b): &(&[_], &[_])| a.iter().zip(*b).map(differ).fold(0, |all, one| all | one) == 0;
+    steps.take_while(is_same).count() * WORDS * 8
 }
 
 #[cfg(test)]
