@@ -86,8 +86,11 @@ pub const FUNCTIONS: usize = 1 << 14;
 /// Distinct scripts of a profile.
 pub const SCRIPTS: usize = 1 << 12;
 
-/// Functions recognised by their object's address; two that share a slot are read again in turn.
+/// Functions recognised by their object's address: those of sixty isolates with sixty on their stacks.
 pub const FUNCTION_CACHE: usize = 6 << 10;
+
+/// Maps of functions that are remembered: a few in each isolate.
+pub const FUNCTION_MAPS: usize = 1 << 10;
 
 /// Scripts recognised by their object's address.
 pub const SCRIPT_CACHE: usize = 1 << 10;

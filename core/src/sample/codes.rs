@@ -3,17 +3,16 @@
 //! Code moves and dies, but only in a full garbage collection. So an entry is used at once, and its
 //! object is compared with the target after the thread runs again ([`verify`](super::verify)).
 
+use super::cache::{Cache, Entry};
 use super::raw::FunctionId;
 use super::verify::Spans;
 use crate::arch::Edge;
 use crate::limits::{CODE_EDGES, CODE_MAPS, CODES, WITNESSES};
 use crate::memory::{Memory, Span};
-use crate::profile::pool::hash;
 use crate::v8::Heap;
 use crate::v8::code::{Code, CodeMaps, EveryMap, MAX_HEADER};
 use crate::v8::heap::{Decode, untag, word};
 use crate::v8::layout::{CodeKind, Placement, STREAM_CODE};
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// A code object's number: one that was compiled anew, or moved, has another.
@@ -41,7 +40,7 @@ pub struct Codes {
     /// Sorted by the instructions' start; none overlap.
     known: Vec<KnownCode>,
     maps: KnownMaps,
-    edges: Vec<Option<(CodeId, u32, Edge)>>,
+    edges: Cache<KnownEdge>,
     /// Starts of the code objects used in this stop.
     witnesses: Vec<u64>,
     stop: u32,
@@ -50,12 +49,27 @@ pub struct Codes {
     missing: u64,
 }
 
+/// Where in its frame's life a function is at an offset of its code.
+#[derive(Clone, Copy)]
+struct KnownEdge {
+    id: CodeId,
+    offset: u32,
+    edge: Edge,
+}
+
+impl Entry for KnownEdge {
+    type Key = (CodeId, u32);
+    fn key(&self) -> Self::Key {
+        (self.id, self.offset)
+    }
+}
+
 impl Default for Codes {
     fn default() -> Self {
         Codes {
             known: Vec::with_capacity(CODES),
             maps: KnownMaps { words: Vec::with_capacity(CODE_MAPS), may_learn: true },
-            edges: vec![None; CODE_EDGES],
+            edges: Cache::new(CODE_EDGES),
             witnesses: Vec::with_capacity(WITNESSES),
             stop: 0,
             next: 0,
@@ -165,13 +179,12 @@ impl Codes {
 
     /// Where in its frame's life a function is at an offset of its code, if that was asked before.
     pub fn known_edge(&self, id: CodeId, offset: u32) -> Option<Edge> {
-        let (known, at, edge) = self.edges[hash(&(id.0, offset)) as usize % CODE_EDGES]?;
-        ((known, at) == (id, offset)).then_some(edge)
+        Some(self.edges.get((id, offset))?.edge)
     }
 
     /// Remembers it.
     pub fn learn_edge(&mut self, id: CodeId, offset: u32, edge: Edge) {
-        self.edges[hash(&(id.0, offset)) as usize % CODE_EDGES] = Some((id, offset, edge));
+        self.edges.put(KnownEdge { id, offset, edge });
     }
 
     /// Appends what is to be read to compare one batch of the code objects that this stop used with the

@@ -6,11 +6,12 @@
 //! compared once the thread runs again ([`verify`](super::verify)): what was there before the stop and is
 //! there after it, was there in between.
 
+use super::cache::{Cache, Entry};
+use super::known::{KnownFunction, KnownMap, KnownScript, KnownShared, OwnName, PROPERTIES};
 use super::raw::{FunctionId, Position, ScriptId};
 use super::verify::Spans;
-use crate::limits::{FUNCTION_CACHE, FUNCTIONS, NAME_BYTES, SCRIPT_CACHE, SCRIPTS, WITNESSES};
+use crate::limits::{FUNCTION_CACHE, FUNCTION_MAPS, FUNCTIONS, NAME_BYTES, SCRIPT_CACHE, SCRIPTS, WITNESSES};
 use crate::memory::{Memory, Span};
-use crate::profile::pool::hash;
 use crate::profile::{Pool, Strings, Text};
 use crate::v8::function::SharedInfo;
 use crate::v8::heap::{is_forwarding, untag, word};
@@ -18,7 +19,6 @@ use crate::v8::own_name::NameSlot;
 use crate::v8::script::Script;
 use crate::v8::{Decode, Heap};
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -50,40 +50,6 @@ pub struct ScriptInfo {
     pub column_offset: i32,
 }
 
-/// A JSFunction that was read before.
-#[derive(Clone, Copy)]
-struct KnownFunction {
-    function: u64,
-    map: u64,
-    shared: u64,
-    id: FunctionId,
-    /// Its map says that it may have a name of its own, which other words do not tell.
-    has_own_name: bool,
-    /// Stops in which it was found unchanged.
-    steady: u8,
-    /// The last stop that used it.
-    used: u32,
-}
-
-/// A SharedFunctionInfo that was read before.
-#[derive(Clone, Copy)]
-struct KnownShared {
-    shared: u64,
-    info: SharedInfo,
-    id: FunctionId,
-    /// Its source names it.
-    is_named: bool,
-    used: u32,
-}
-
-/// A Script that was read before.
-#[derive(Clone, Copy)]
-struct KnownScript {
-    tagged: u64,
-    script: Script,
-    id: ScriptId,
-}
-
 /// A script whose lines are still to be read, from this object.
 #[derive(Clone, Copy, Debug)]
 pub struct Unread {
@@ -108,11 +74,11 @@ pub struct Functions {
     pub strings: Strings,
     functions: Pool<Function>,
     scripts: Pool<ScriptInfo>,
-    by_function: Vec<Option<KnownFunction>>,
-    by_shared: Vec<Option<KnownShared>>,
-    by_script: Vec<Option<KnownScript>>,
+    by_function: Cache<KnownFunction>,
+    by_shared: Cache<KnownShared>,
+    by_script: Cache<KnownScript>,
     /// Maps that functions have, and where those have a name of their own.
-    function_maps: Vec<(u64, NameSlot)>,
+    function_maps: Cache<KnownMap>,
     unread: Vec<Unread>,
     /// Scripts whose source could not be read in this stop.
     later: Vec<Unread>,
@@ -126,9 +92,6 @@ const UNREAD: usize = 256;
 
 /// Times that a script's source is tried to be read: a collector may just be moving it.
 const TRIES: u8 = 8;
-
-/// Maps of functions that are remembered.
-const FUNCTION_MAPS: usize = 64;
 
 /// Stops after which a function object is believed to stay where it is.
 const STEADY: u8 = 4;
@@ -148,10 +111,10 @@ impl Default for Functions {
             strings: Strings::default(),
             functions: Pool::new(FUNCTIONS),
             scripts: Pool::new(SCRIPTS),
-            by_function: vec![None; FUNCTION_CACHE],
-            by_shared: vec![None; FUNCTION_CACHE],
-            by_script: vec![None; SCRIPT_CACHE],
-            function_maps: Vec::with_capacity(FUNCTION_MAPS),
+            by_function: Cache::new(FUNCTION_CACHE),
+            by_shared: Cache::new(FUNCTION_CACHE),
+            by_script: Cache::new(SCRIPT_CACHE),
+            function_maps: Cache::new(FUNCTION_MAPS),
             unread: Vec::with_capacity(UNREAD),
             later: Vec::with_capacity(UNREAD),
             witnesses: Vec::with_capacity(WITNESSES),
@@ -159,10 +122,6 @@ impl Default for Functions {
             stop: 0,
         }
     }
-}
-
-fn slot_of(address: u64) -> usize {
-    hash(&address) as usize % FUNCTION_CACHE
 }
 
 impl Functions {
@@ -178,7 +137,7 @@ impl Functions {
     pub fn prepare<M: Memory>(&mut self, heap: &Heap<'_, M>, tagged: impl Iterator<Item = u64>) {
         let mut unsure: SmallVec<[u64; BATCH]> = SmallVec::new();
         for function in tagged {
-            let known = self.by_function[slot_of(function)].filter(|known| known.function == function);
+            let known = self.by_function.get(function);
             let is_sure = known.is_some_and(|known| known.used == self.stop || known.steady >= STEADY);
             if !is_sure && untag(function).is_some() && !unsure.contains(&function) {
                 unsure.push(function);
@@ -199,7 +158,7 @@ impl Functions {
         heap.memory.read_batch(&mut spans, &mut buffer);
         for (function, span) in unsure.iter().zip(&spans).filter(|(_, span)| span.done) {
             let bytes = &buffer[span.at as usize..][..FUNCTION_BYTES];
-            let words = (word(bytes, 0), word(bytes, heap.layout.function.shared));
+            let words = (word(bytes, 0), word(bytes, PROPERTIES), word(bytes, heap.layout.function.shared));
             // One that is no function is met again, and named, when its frame is looked at.
             let _ = self.take(heap, *function, words);
         }
@@ -218,8 +177,9 @@ impl Functions {
         heap: &Heap<'_, M>,
         function: u64,
     ) -> Result<(FunctionId, u64), Decode> {
-        let slot = slot_of(function);
-        if let Some(known) = self.by_function[slot].as_mut().filter(|known| known.function == function) {
+        if let Some(slot) = self.by_function.find(function)
+            && let Some(known) = self.by_function.at_mut(slot)
+        {
             if known.used == self.stop {
                 return Ok((known.id, known.shared));
             }
@@ -239,30 +199,32 @@ impl Functions {
             address = word(bytes, 0);
             heap.memory.read(address, bytes)?;
         }
-        self.take(heap, function, (word(bytes, 0), word(bytes, heap.layout.function.shared)))
+        let words = (word(bytes, 0), word(bytes, PROPERTIES), word(bytes, heap.layout.function.shared));
+        self.take(heap, function, words)
     }
 
-    /// Takes a function whose map and SharedFunctionInfo were just read.
+    /// Takes a function whose map, properties and SharedFunctionInfo were just read.
     fn take<M: Memory>(
         &mut self,
         heap: &Heap<'_, M>,
         function: u64,
-        (map, shared): (u64, u64),
+        (map, properties, shared): (u64, u64, u64),
     ) -> Result<(FunctionId, u64), Decode> {
-        let slot = slot_of(function);
         let name_slot = self.name_slot(heap, function, map)?;
         let mut id = self.of_shared(heap, shared)?;
-        if name_slot != NameSlot::Shared {
-            id = self.of_own_name(heap, function, name_slot, shared, id);
+        let mut own_name = OwnName::InMap;
+        if name_slot != NameSlot::Shared && !self.is_named(shared) {
+            let name;
+            (id, name) = self.of_own_name(heap, function, name_slot, id);
+            own_name = OwnName::of(name_slot, properties, name);
         }
-        let before = self.by_function[slot].filter(|known| {
-            (known.function, known.map, known.shared, known.id) == (function, map, shared, id)
-        });
-        let has_own_name = name_slot != NameSlot::Shared;
-        let steady = before.map_or(0, |known| known.steady.saturating_add(u8::from(!has_own_name)));
+        let before = self.by_function.get(function);
+        let now = (map, shared, id, own_name);
+        let before = before.filter(|known| (known.map, known.shared, known.id, known.own_name) == now);
+        let is_steady = own_name != OwnName::Anywhere;
+        let steady = before.map_or(0, |known| known.steady.saturating_add(u8::from(is_steady)));
         let used = self.stop;
-        self.by_function[slot] =
-            Some(KnownFunction { function, map, shared, id, has_own_name, steady, used });
+        self.by_function.put(KnownFunction { function, map, shared, id, own_name, steady, used });
         Ok((id, shared))
     }
 
@@ -273,47 +235,41 @@ impl Functions {
         function: u64,
         map: u64,
     ) -> Result<NameSlot, Decode> {
-        if let Some(known) = self.function_maps.iter().find(|known| known.0 == map) {
-            return Ok(known.1);
+        if let Some(known) = self.function_maps.get(map) {
+            return Ok(known.slot);
         }
         let found = heap.type_of_map(map)?;
         if !heap.layout.types.is_function(found) || !heap.is_map(map) {
             return Err(Decode::WrongType { address: function & !3, found });
         }
         let slot = heap.name_slot(map).unwrap_or(NameSlot::Shared);
-        if self.function_maps.len() == FUNCTION_MAPS {
-            self.function_maps.clear();
-        }
-        self.function_maps.push((map, slot));
+        self.function_maps.put(KnownMap { map, slot });
         Ok(slot)
     }
 
-    /// A function whose map says that it may have a name of its own: that name counts if its source does
-    /// not name it.
+    /// A function that its source does not name, whose map says that it may have a name of its own. With the
+    /// object that this is, tagged, if there is one.
     fn of_own_name<M: Memory>(
         &mut self,
         heap: &Heap<'_, M>,
         function: u64,
         slot: NameSlot,
-        shared: u64,
         id: FunctionId,
-    ) -> FunctionId {
-        if self.is_named(shared) {
-            return id;
-        }
+    ) -> (FunctionId, Option<u64>) {
         let name = heap.object(function).and_then(|(address, _)| heap.own_name(address, slot));
-        let (Ok(Some(name)), Some(function)) = (name, self.function(id).copied()) else { return id };
+        let (Ok(Some(name)), Some(function)) = (name, self.function(id).copied()) else { return (id, None) };
         self.buffer.clear();
         if heap.string(name, NAME_BYTES as u32, &mut self.buffer).is_err() || self.buffer.is_empty() {
-            return id;
+            return (id, None);
         }
-        let Ok(name) = self.strings.intern(&self.buffer) else { return id };
-        self.functions.intern(Function { name, ..function }).map_or(id, FunctionId)
+        let Ok(text) = self.strings.intern(&self.buffer) else { return (id, None) };
+        let id = self.functions.intern(Function { name: text, ..function }).map_or(id, FunctionId);
+        (id, Some(name))
     }
 
     /// Whether the source names the function of a tagged SharedFunctionInfo that was just looked up.
     fn is_named(&self, shared: u64) -> bool {
-        self.by_shared[slot_of(shared)].is_some_and(|known| known.shared == shared && known.is_named)
+        self.by_shared.get(shared).is_some_and(|known| known.is_named)
     }
 
     /// The function of a tagged SharedFunctionInfo that was inlined into code with these literals: if its
@@ -359,8 +315,9 @@ impl Functions {
     /// # Errors
     /// As for [`of_function`](Self::of_function).
     pub fn of_shared<M: Memory>(&mut self, heap: &Heap<'_, M>, shared: u64) -> Result<FunctionId, Decode> {
-        let slot = slot_of(shared);
-        if let Some(known) = self.by_shared[slot].as_mut().filter(|known| known.shared == shared) {
+        if let Some(slot) = self.by_shared.find(shared)
+            && let Some(known) = self.by_shared.at_mut(slot)
+        {
             if known.used == self.stop {
                 return Ok(known.id);
             }
@@ -372,20 +329,19 @@ impl Functions {
         }
         let info = heap.shared_info(shared)?;
         let (id, is_named) = self.read_function(heap, &info)?;
-        self.by_shared[slot] = Some(KnownShared { shared, info, id, is_named, used: self.stop });
+        self.by_shared.put(KnownShared { shared, info, id, is_named, used: self.stop });
         Ok(id)
     }
 
     /// Has [`verify`](super::verify::verify) compare the function of a frame that this stop recalled, if it is one
     /// that is known and stays where it is.
     pub fn vouch(&mut self, function: u64) {
-        let known = self.by_function[slot_of(function)].as_mut();
-        let Some(known) = known.filter(|known| known.function == function && known.used != self.stop) else {
-            return;
-        };
+        let Some(slot) = self.by_function.find(function) else { return };
+        let known = self.by_function.at_mut(slot);
+        let Some(known) = known.filter(|known| known.used != self.stop) else { return };
         if known.steady < STEADY {
             // Its frame was the same for one stop more.
-            known.steady += u8::from(!known.has_own_name);
+            known.steady += u8::from(known.own_name != OwnName::Anywhere);
             known.used = self.stop;
             return;
         }
@@ -394,11 +350,11 @@ impl Functions {
         }
         known.used = self.stop;
         let shared = known.shared;
-        self.witnesses.push(Witness::Function(slot_of(function) as u32));
-        let known = self.by_shared[slot_of(shared)].as_mut();
-        if let Some(known) = known.filter(|known| known.shared == shared && known.used != self.stop) {
+        self.witnesses.push(Witness::Function(slot as u32));
+        let Some(slot) = self.by_shared.find(shared) else { return };
+        if let Some(known) = self.by_shared.at_mut(slot).filter(|known| known.used != self.stop) {
             known.used = self.stop;
-            self.witnesses.push(Witness::Shared(slot_of(shared) as u32));
+            self.witnesses.push(Witness::Shared(slot as u32));
         }
     }
 
@@ -408,10 +364,12 @@ impl Functions {
         for (at, witness) in self.witnesses.chunks(BATCH).nth(batch).unwrap_or_default().iter().enumerate() {
             let (address, len) = match witness {
                 Witness::Function(slot) => {
-                    (self.by_function[*slot as usize].map(|known| known.function), self.function_bytes(heap))
+                    let known = self.by_function.at(*slot as usize);
+                    let len = known.map_or(0, |known| known.own_name.bytes());
+                    (known.map(Entry::key), len.max(self.function_bytes(heap)))
                 }
                 Witness::Shared(slot) => (
-                    self.by_shared[*slot as usize].map(|known| known.shared),
+                    self.by_shared.at(*slot as usize).map(Entry::key),
                     usize::from(heap.layout.shared.size).min(SharedInfo::MAX_SIZE),
                 ),
             };
@@ -446,23 +404,32 @@ impl Functions {
     ) {
         match witness {
             Witness::Function(slot) => {
-                let entry = &mut self.by_function[slot as usize];
+                let slot = slot as usize;
                 // A slot that another function took over in this stop was read then.
-                let Some(known) = entry.as_mut().filter(|known| known.steady >= STEADY) else { return };
+                let Some(known) = self.by_function.at(slot).filter(|known| known.steady >= STEADY) else {
+                    return;
+                };
                 let now = bytes.map(|bytes| (word(bytes, 0), word(bytes, heap.layout.function.shared)));
                 match now {
-                    Some((map, shared)) if (map, shared) == (known.map, known.shared) => {}
+                    Some((map, shared)) if (map, shared) == (known.map, known.shared) => {
+                        if !bytes.is_some_and(|bytes| known.own_name.is_in(bytes)) {
+                            // That was moved, most likely: the next stop reads its name anew.
+                            self.by_function.remove(slot);
+                        }
+                    }
                     // The collector has just moved it: it was the one until then.
-                    Some((map, shared)) if is_forwarding(map) && shared == known.shared => *entry = None,
+                    Some((map, shared)) if is_forwarding(map) && shared == known.shared => {
+                        self.by_function.remove(slot);
+                    }
                     _ => {
                         broken(known.id);
-                        *entry = None;
+                        self.by_function.remove(slot);
                     }
                 }
             }
             Witness::Shared(slot) => {
-                let entry = &mut self.by_shared[slot as usize];
-                let Some(known) = entry.as_mut() else { return };
+                let slot = slot as usize;
+                let Some(known) = self.by_shared.at(slot) else { return };
                 let now = bytes.map(|bytes| heap.shared_info_from(bytes));
                 let unmoved = now.map(|now| match is_forwarding(now.map) {
                     true => SharedInfo { map: known.info.map, ..now },
@@ -470,9 +437,9 @@ impl Functions {
                 });
                 if !unmoved.is_some_and(|now| now.is_same_function(&known.info)) {
                     broken(known.id);
-                    *entry = None;
+                    self.by_shared.remove(slot);
                 } else if now != unmoved {
-                    *entry = None;
+                    self.by_shared.remove(slot);
                 }
             }
         }
@@ -507,10 +474,7 @@ impl Functions {
         tagged: u64,
         script: Script,
     ) -> Result<ScriptId, Decode> {
-        let slot = hash(&tagged) as usize % SCRIPT_CACHE;
-        if let Some(known) = &self.by_script[slot]
-            && (known.tagged, known.script) == (tagged, script)
-        {
+        if let Some(known) = self.by_script.get(tagged).filter(|known| known.script == script) {
             return Ok(known.id);
         }
         self.buffer.clear();
@@ -523,7 +487,7 @@ impl Functions {
             column_offset: script.column_offset,
         };
         let id = self.scripts.intern(info).map(ScriptId).map_err(|_| Decode::Bound)?;
-        self.by_script[slot] = Some(KnownScript { tagged, script, id });
+        self.by_script.put(KnownScript { tagged, script, id });
         if self.unread.len() < UNREAD {
             self.unread.push(Unread { id, script, tries: 0 });
         }

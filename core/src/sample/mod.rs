@@ -7,10 +7,12 @@
 
 pub mod arguments;
 mod baseline;
+mod cache;
 pub mod codes;
 pub mod found;
 pub mod functions;
 pub mod identify;
+mod known;
 mod leaf;
 pub mod lines;
 pub mod live;

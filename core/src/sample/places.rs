@@ -2,12 +2,12 @@
 //!
 //! Looking one up reads and decodes a table of the target, so each is kept: offsets recur.
 
+use super::cache::{Cache, Entry};
 use super::codes::KnownCode;
 use super::raw::{FunctionId, Position};
 use crate::arch::Arch;
 use crate::limits::{PLACE_FRAMES, PLACES, POSITION_TABLE_BYTES};
 use crate::memory::Memory;
-use crate::profile::pool::hash;
 use crate::v8::bytecode::BytecodeSizes;
 use crate::v8::position::{Entries, SourcePosition, at_or_before, first_behind};
 use crate::v8::{Decode, Heap, relocation};
@@ -42,10 +42,21 @@ struct Known {
     count: u16,
 }
 
+impl Entry for Known {
+    type Key = Key;
+    fn key(&self) -> Key {
+        self.key
+    }
+    /// Where its frames stand tells how old it is.
+    fn used(&self) -> u32 {
+        self.first
+    }
+}
+
 /// Places that were looked up before.
 pub struct Places {
     pub(super) arch: Arch,
-    known: Vec<Option<Known>>,
+    known: Cache<Known>,
     pub(super) frames: Vec<(FunctionId, Position)>,
     pub(super) table: Vec<u8>,
     pub(super) bytecodes: Vec<u8>,
@@ -58,7 +69,7 @@ impl Places {
     pub fn new(arch: Arch) -> Self {
         Places {
             arch,
-            known: vec![None; PLACES],
+            known: Cache::new(PLACES),
             frames: Vec::with_capacity(PLACE_FRAMES),
             table: vec![0; POSITION_TABLE_BYTES],
             bytecodes: vec![0; POSITION_TABLE_BYTES],
@@ -204,7 +215,7 @@ impl Places {
     }
 
     pub(super) fn get(&self, key: Key) -> Option<Range<usize>> {
-        let known = self.known[hash(&key) as usize % PLACES].filter(|known| known.key == key)?;
+        let known = self.known.get(key)?;
         let first = known.first as usize;
         Some(first..first + usize::from(known.count))
     }
@@ -212,12 +223,11 @@ impl Places {
     pub(super) fn keep(&mut self, key: Key, frames: &[(FunctionId, Position)]) -> &[(FunctionId, Position)] {
         if self.frames.len() + frames.len() > PLACE_FRAMES {
             self.frames.clear();
-            self.known.fill(None);
+            self.known.clear();
         }
         let first = self.frames.len();
         self.frames.extend_from_slice(frames);
-        let known = Known { key, first: first as u32, count: frames.len() as u16 };
-        self.known[hash(&key) as usize % PLACES] = Some(known);
+        self.known.put(Known { key, first: first as u32, count: frames.len() as u16 });
         &self.frames[first..]
     }
 
