@@ -36,6 +36,8 @@ pub(super) fn run(
                     traced: 0,
                     waited: false,
                     soon_ns: 0,
+                    running: 0,
+                    crowded: true,
                     holders: Holders::new(period_ns),
                 };
                 (tid, hand.part(target.take(), visitor))
@@ -121,6 +123,11 @@ pub(super) struct Hand<'a> {
     waited: bool,
     /// Until then a thread is expected to stop at any moment.
     pub soon_ns: u64,
+    /// Threads found running at this tick.
+    pub running: usize,
+    /// They were more than CPUs when all were looked at. At the beginning that is not known: then not all of them
+    /// are asked at once, either.
+    pub crowded: bool,
     pub holders: Holders,
 }
 
@@ -128,6 +135,7 @@ impl Hand<'_> {
     /// Until the end, or until node-flame is to be suspended.
     fn part(&mut self, target: Option<Process>, visitor: &mut dyn Visitor) -> Result<Part, Refusal> {
         self.watchdog.step();
+        self.holders.prepare_all();
         let part = self.steps(target, visitor);
         self.watchdog.step();
         part

@@ -21,7 +21,7 @@ use std::time::Duration;
 const MOST: usize = 8;
 
 /// A CPU is given back after so long, whether the request stands or not.
-const LONGEST_NS: u64 = 100_000;
+const LONGEST_NS: u64 = 50_000;
 
 /// So long a new one is waited for.
 const STARTING_NS: u64 = 2_000_000;
@@ -144,6 +144,11 @@ impl Holders {
         }
     }
 
+    /// On how many CPUs threads were found at this tick.
+    pub fn seen(&self) -> usize {
+        self.seen.len()
+    }
+
     /// All threads have been asked. The CPUs that they ran on are held at the next tick, at `next_ns`. Whether any
     /// was at this one.
     pub fn release(&mut self, next_ns: u64) -> bool {
@@ -163,6 +168,28 @@ impl Holders {
         self.missing = self.seen.iter().copied().find(|cpu| !is_held(cpu));
         self.seen.clear();
         self.tick_ns > 0
+    }
+
+    /// Starts one for each CPU, if they are few. For the beginning: where more threads run than CPUs, no moment
+    /// may come later that [`prepare`](Self::prepare) is for.
+    pub fn prepare_all(&mut self) {
+        let allowed = self.allowed;
+        if allowed.count() as usize <= MOST {
+            for cpu in (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)) {
+                self.missing = Some(cpu);
+                self.prepare();
+            }
+            // Nobody knows yet where threads run.
+            for holder in &mut self.holders {
+                holder.is_wanted = holder.shared.is_ready.load(Acquire);
+            }
+        }
+    }
+
+    /// All CPUs that threads run on are held, a tick now and then aside in which a holder is late.
+    pub fn have_all(&self) -> bool {
+        let ready = self.holders.iter().filter(|holder| holder.shared.is_ready.load(Acquire));
+        ready.count() == self.allowed.count() as usize
     }
 
     /// Starts one that is missing. For a moment in which no thread is asked to stop.

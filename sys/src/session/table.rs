@@ -43,6 +43,8 @@ pub(super) struct Thread {
     pub missed: u64,
     /// CPU time it had used at the first of them.
     pub missed_from_ns: Option<u64>,
+    /// CPU time it had used when that was last asked.
+    pub cpu_ns: Option<u64>,
     /// Ticks that it waited for a CPU.
     pub starved: u64,
     pub refusals: u32,
@@ -76,6 +78,20 @@ impl Thread {
         self.counts.idle += missed - ran;
         self.starved += missed - ran;
     }
+}
+
+/// CPU time that a thread takes to stop, at most: less tells of no work of its own.
+const STOPPING_NS: u64 = 50_000;
+
+/// Whether a thread has run since it was last seen to have, by the CPU time that it has used by now. If that
+/// cannot be told it is taken to have; and not to have when it is asked about for the first time.
+pub(super) fn has_run(before: &mut Option<u64>, cpu_ns: Option<u64>) -> bool {
+    let Some(now) = cpu_ns else { return true };
+    let ran = before.is_some_and(|before| now.saturating_sub(before) >= STOPPING_NS);
+    if ran || before.is_none() {
+        *before = cpu_ns;
+    }
+    ran
 }
 
 /// The living threads, each in a slot of its own that another one gets after it, and what became of all.
@@ -135,6 +151,7 @@ impl Table {
             asked_ns: 0,
             missed: 0,
             missed_from_ns: None,
+            cpu_ns: None,
             starved: 0,
             refusals: 0,
             budget: Budget::default(),
@@ -277,6 +294,14 @@ mod tests {
         thread.miss(4, || None);
         thread.settle(Some(1), 1000);
         assert_eq!((thread.counts.wanted, thread.counts.lost, thread.starved), (9, 6, 3));
+    }
+
+    #[test]
+    fn a_thread_has_run_once_it_has_for_longer_than_it_takes_to_stop() {
+        let mut before = None;
+        let mut after = |microseconds: u64| has_run(&mut before, Some(microseconds * 1000));
+        assert_eq!([100, 130, 149, 150, 190, 200].map(&mut after), [false, false, false, true, false, true]);
+        assert!(has_run(&mut before, None));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A tick: which threads run, and those are asked to stop.
 
 use super::engine::Hand;
-use super::table::State;
+use super::table::{self, State};
 use super::{Asleep, Verdict, Visitor};
 use crate::process::{Activity, cpu_time_ns};
 use crate::tracer::Seized;
@@ -22,6 +22,9 @@ const FIRST_LOOKS: u32 = 64;
 /// So long a thread whose CPU was held is expected to stop: as soon as it gets that back.
 const SOON_NS: u64 = 30_000;
 
+/// Where there are more running threads than CPUs, all are looked at in one of so many ticks.
+const CROWDED_APART: usize = 64;
+
 impl Hand<'_> {
     /// Asks all threads that run to stop.
     pub fn tick(&mut self, visitor: &mut dyn Visitor) {
@@ -38,16 +41,21 @@ impl Hand<'_> {
             target.idle = true;
         }
         let (mut asked, count) = (0, self.session.table.threads.len());
+        let looks_at_all = !self.crowded || self.session.ticks.is_multiple_of(CROWDED_APART);
+        self.running = 0;
         self.session.ticks = self.session.ticks.wrapping_add(1);
         for offset in 0..count {
             // Not always the same thread first.
             let slot = (start % count + offset) % count;
-            if self.is_looked_at(slot) && self.visit(slot, due, visitor) {
+            if self.is_looked_at(slot) && self.visit(slot, due, looks_at_all, visitor) {
                 asked += 1;
                 if asked % ASK_AT_ONCE == 0 {
                     self.serve(visitor, clock::monotonic_ns());
                 }
             }
+        }
+        if looks_at_all {
+            self.crowded = self.running > self.holders.seen().max(1);
         }
         if self.holders.release(self.session.beat.next_ns()) && asked > 0 {
             self.soon_ns = clock::monotonic_ns() + SOON_NS;
@@ -64,12 +72,18 @@ impl Hand<'_> {
     }
 
     /// What a tick means for one thread. Whether it was asked to stop.
-    fn visit(&mut self, slot: usize, due: u64, visitor: &mut dyn Visitor) -> bool {
+    ///
+    /// Of more threads than CPUs most only wait for one. Asked to stop, each would do so as soon as it got a CPU,
+    /// and give it to the next that does the same, until all stand. So those that have not run since the last
+    /// tick are not asked: what ran was taken off its CPU just now, so the kernel's account of it is exact.
+    fn visit(&mut self, slot: usize, due: u64, looks_at_all: bool, visitor: &mut dyn Visitor) -> bool {
+        let is_told = self.crowded && self.holders.have_all() && !self.session.options.wall;
         let session = &mut *self.session;
         let wall = session.options.wall;
         let thread = &mut session.table.threads[slot];
         let Some(gauge) = &thread.gauge else { return false };
         let target = &mut session.targets[usize::from(thread.key.process)];
+        let mut has_run = true;
         let activity = match thread.state {
             State::Dismissed | State::Ended => return false,
             State::Asked => {
@@ -79,6 +93,11 @@ impl Hand<'_> {
                 return false;
             }
             _ if target.still && !wall => Activity::Waiting,
+            State::Running | State::Loose if is_told => {
+                let cpu_ns = gauge.cpu_time_ns(&target.process, thread.key.tid);
+                has_run = table::has_run(&mut thread.cpu_ns, cpu_ns);
+                if has_run || looks_at_all { gauge.activity() } else { Activity::Waiting }
+            }
             _ => gauge.activity(),
         };
         // Of a thread that is not traced yet nobody has seen what signals it was given.
@@ -125,11 +144,17 @@ impl Hand<'_> {
             Activity::Running(running) => {
                 target.idle = false;
                 target.told_threads = Some(running.threads);
+                self.running += 1;
                 running.cpu
             }
         };
         thread.counted = true;
         thread.counts.wanted += due;
+        if !has_run {
+            thread.counts.idle += due;
+            thread.starved += due;
+            return false;
+        }
         thread.counts.lost += due - 1;
         session.overworked += due - 1;
         let now = clock::monotonic_ns();
