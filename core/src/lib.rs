@@ -12,6 +12,7 @@
 extern crate alloc;
 
 pub mod arch;
+pub mod blocks;
 pub mod elf;
 #[cfg(any(test, fuzzing, feature = "lies"))]
 pub mod lies;

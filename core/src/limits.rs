@@ -11,6 +11,9 @@ pub const STACK_FRAMES: usize = 12 << 10;
 /// Bytes of one stack that are copied in a stop: V8's default limit on the stack, with room to spare.
 pub const STACK_BYTES: usize = 1 << 20;
 
+/// Blocks of 512 bytes that the small reads of one stop are made from.
+pub const BLOCKS: usize = 128;
+
 /// Distinct frames of a profile: a function at a position, a native function, a builtin.
 pub const FRAMES: usize = 48 << 10;
 

@@ -17,6 +17,7 @@ use super::verify::verify;
 use super::walk::{Walk, Walked};
 use super::wasm::WasmTable;
 use crate::arch::{Arch, Registers};
+use crate::blocks::Blocks;
 use crate::elf::Elf;
 use crate::limits::{CODE_COPIES, RECALLED_FRAMES, STACK_BYTES, STACK_FRAMES, THREADS};
 use crate::maps::{FilePlace, Maps, ModuleId};
@@ -26,6 +27,7 @@ use crate::unwind::StackCopy;
 use crate::v8::Heap;
 use crate::v8::image::Image;
 use crate::v8::isolate::{IsolateState, VmState};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -170,6 +172,8 @@ pub struct Sampler<'a> {
     pub(super) truncated: u64,
     wants_maps: bool,
     arguments: Option<Arguments>,
+    /// `None` while they are in use.
+    blocks: Option<Box<Blocks>>,
 }
 
 impl<'a> Sampler<'a> {
@@ -211,6 +215,7 @@ impl<'a> Sampler<'a> {
             truncated: 0,
             wants_maps: false,
             arguments: None,
+            blocks: Some(Box::default()),
         };
         sampler.maps.find_moved_code(v8, elf, bias);
         sampler
@@ -280,6 +285,13 @@ impl<'a> Sampler<'a> {
     /// Not generic, so that it is compiled here, where code is built for speed; beside a read's system call
     /// an indirect call costs nothing.
     pub fn held(&mut self, index: usize, registers: &Registers, memory: &dyn Memory) -> Outcome {
+        let mut blocks = self.blocks.take().unwrap_or_default();
+        let outcome = self.held_in(index, registers, &blocks.over(memory));
+        self.blocks = Some(blocks);
+        outcome
+    }
+
+    fn held_in(&mut self, index: usize, registers: &Registers, memory: &dyn Memory) -> Outcome {
         let memory = &memory;
         self.found.clear();
         self.frames.clear();

@@ -26,7 +26,8 @@ pub(super) fn run(
             let sampler = std::thread::Builder::new().name("sampler".into());
             let part = sampler.spawn_scoped(scope, || {
                 let tid = rustix::thread::gettid();
-                promptness(PRIORITY);
+                // The holders that it starts first are prompt from their beginning: on busy CPUs they would come late.
+                promptness(PRIORITY, Heirs::Prompt);
                 let period_ns = session.beat.period_ns();
                 let mut hand = Hand {
                     signals,
@@ -84,7 +85,7 @@ fn released(sampler: rustix::thread::Pid) {
 /// the kernel bounds what such threads use together. Where it is not permitted, it is not needed for safety.
 ///
 /// Whether it was permitted.
-pub(super) fn promptness(priority: i32) -> bool {
+pub(super) fn promptness(priority: i32, heirs: Heirs) -> bool {
     // SAFETY: calls that set numbers of this thread; `parameter` is a valid sched_param. By number, as musl's
     // own function is a stub.
     unsafe {
@@ -92,15 +93,27 @@ pub(super) fn promptness(priority: i32) -> bool {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong, 0, 0, 0);
         let mut parameter: libc::sched_param = std::mem::zeroed();
         parameter.sched_priority = priority;
-        let policy = libc::SCHED_FIFO | SCHED_RESET_ON_FORK;
+        let policy = match heirs {
+            Heirs::Prompt => libc::SCHED_FIFO,
+            Heirs::Plain => libc::SCHED_FIFO | SCHED_RESET_ON_FORK,
+        };
         libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const parameter) == 0
     }
+}
+
+/// What threads and processes are that a prompt thread starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heirs {
+    /// As prompt.
+    Prompt,
+    /// As all others.
+    Plain,
 }
 
 /// Of the sampling thread; those that hold CPUs for it are below.
 const PRIORITY: i32 = 2;
 
-/// Threads and processes started from this one are not real-time (`include/uapi/linux/sched.h`).
+/// `include/uapi/linux/sched.h`.
 const SCHED_RESET_ON_FORK: libc::c_int = 0x4000_0000;
 
 /// How a part of a session ended: one tracing thread's life.
@@ -136,6 +149,7 @@ impl Hand<'_> {
     fn part(&mut self, target: Option<Process>, visitor: &mut dyn Visitor) -> Result<Part, Refusal> {
         self.watchdog.step();
         self.holders.prepare_all();
+        promptness(PRIORITY, Heirs::Plain);
         let part = self.steps(target, visitor);
         self.watchdog.step();
         part

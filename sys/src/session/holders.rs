@@ -8,7 +8,7 @@
 //! CPU until the request stands. It has a timer there, or is [called](super::calls).
 
 use super::calls::Calls;
-use super::engine::promptness;
+use super::engine::{Heirs, promptness};
 use crate::clock;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use std::sync::Arc;
@@ -231,7 +231,7 @@ impl Holder {
 fn hold(cpu: usize, shared: &Shared) {
     let mut here = CpuSet::new();
     here.set(cpu);
-    if sched_setaffinity(None, &here).is_err() || !promptness(PRIORITY) {
+    if sched_setaffinity(None, &here).is_err() || !promptness(PRIORITY, Heirs::Plain) {
         return;
     }
     shared.is_ready.store(true, Release);
