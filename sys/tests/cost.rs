@@ -147,7 +147,6 @@ fn five_hundred_threads_are_held_within_their_share() {
         assert!(report.number("visits") > 50 && share < 0.05, "{report:?}");
         // One stop may go beyond what was left of the share.
         assert!(most <= 0.05 + 20e6 / length, "{report:?}");
-        assert!(report.number("overworked") > 0, "{report:?}");
         // From 20 ms on nothing is read: what is left is to let it go.
         if longest < 30.0 {
             break;
@@ -171,10 +170,12 @@ fn threads_are_held_within_their_share_at_too_high_a_rate() {
          lost to that bound",
         most * 100.0,
         report.number("throttled"),
-        report.number("wanted")
+        report.number("wanted") - report.number("idle")
     ));
     assert!(most > 0.02 && most <= 0.05 + 20e6 / length, "{report:?}");
-    assert!(report.number("throttled") * 2 > report.number("wanted"), "{report:?}");
+    // Those that waited for a CPU were not to be held.
+    let ran = report.number("wanted") - report.number("idle");
+    assert!(report.number("throttled") * 2 > ran, "{report:?}");
     target.is_unharmed();
     assert_eq!(target.stop().code(), Some(41));
 }
