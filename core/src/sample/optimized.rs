@@ -14,7 +14,7 @@ use crate::memory::Memory;
 use crate::v8::crankshaft::{self, AstFrame};
 use crate::v8::inlining::{MAX_DEPTH, Place};
 use crate::v8::layout::CodeKind;
-use crate::v8::position::{Entries, SourcePosition, at_or_before, interrupted_at};
+use crate::v8::position::{Entries, Interrupted, SourcePosition, at_or_before};
 use crate::v8::translation::TranslatedFrame;
 use crate::v8::{Decode, Heap};
 use smallvec::SmallVec;
@@ -58,8 +58,7 @@ impl Places {
         let is_maglev = known.code.kind == CodeKind::Maglev && heap.layout.translation.is_some();
         let found = match is_maglev {
             false if heap.layout.crankshaft.is_some() => self.in_crankshaft(heap, functions, known, own, at),
-            false if at.is_return => self.by_position(heap, functions, known, own, at),
-            false => self.in_turbofan(heap, functions, known, own, at.offset),
+            false => self.by_position(heap, functions, known, own, at),
             true if at.is_return => self
                 .by_safepoint(heap, functions, known, own, at.offset)
                 .or_else(|_| self.by_position(heap, functions, known, own, at)),
@@ -97,22 +96,6 @@ impl Places {
         }
     }
 
-    /// The top frame in TurboFan code. V8 12.4 gives instructions of an inlined function the place of the call
-    /// that it was inlined at (seen in loops on arm64, Node 22); the last check then tells what it went on in.
-    fn in_turbofan<M: Memory>(
-        &mut self,
-        heap: &Heap<'_, M>,
-        functions: &mut Functions,
-        known: &KnownCode,
-        own: Own,
-        offset: u32,
-    ) -> Result<Frames, Decode> {
-        let found = self.by_position(heap, functions, known, own, At { offset, is_return: false })?;
-        let Ok(site) = self.by_site(heap, functions, known, own, offset) else { return Ok(found) };
-        let is_inside = site.len() > found.len() && site.ends_with(&found);
-        Ok(if is_inside { site } else { found })
-    }
-
     fn by_position<M: Memory>(
         &mut self,
         heap: &Heap<'_, M>,
@@ -123,9 +106,14 @@ impl Places {
     ) -> Result<Frames, Decode> {
         let length = self.table(heap, known.code.positions)?;
         let entries = Entries::new(&self.table[..length], &heap.layout.positions);
-        let position = if at.is_return { at_or_before } else { interrupted_at };
-        let raw = position(entries, at.offset.into()).ok_or(Decode::Bound)?;
-        let position = SourcePosition::from_raw(raw, &heap.layout.positions);
+        let offset = i64::from(at.offset);
+        let raw = if at.is_return {
+            at_or_before(entries, offset)
+        } else {
+            let call = |inlining| heap.inlined_call(&known.code, inlining).ok();
+            Interrupted::at(entries, offset).map(|found| found.position(&heap.layout.positions, call))
+        };
+        let position = SourcePosition::from_raw(raw.ok_or(Decode::Bound)?, &heap.layout.positions);
         let mut chain: SmallVec<[Place; MAX_DEPTH]> = SmallVec::new();
         heap.inlined_chain(&known.code, own.1, position, |place| chain.push(place))?;
         let function = |place: &Place| {

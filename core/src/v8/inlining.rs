@@ -21,6 +21,17 @@ pub struct Place {
 }
 
 impl<M: Memory> Heap<'_, M> {
+    /// The raw position of the call at which a function was inlined, by the number of the inlining, from 1.
+    pub fn inlined_call(&self, code: &Code, inlining: u16) -> Result<u64, Decode> {
+        let records = self.layout.deopt.inlining.ok_or(Decode::Bound)?;
+        let (records, length) = self.byte_array(self.element(code.deopt, records.into())?, 1 << 20)?;
+        let record = u64::from(inlining).checked_sub(1).ok_or(Decode::Bound)?;
+        if (record + 1) * RECORD > length as u64 {
+            return Err(Decode::Bound);
+        }
+        Ok(self.memory.word(records.wrapping_add(record * RECORD))?)
+    }
+
     /// Calls `place` for each function at a position of optimized code, the innermost inlined one
     /// first, the code's own function last.
     pub fn inlined_chain(

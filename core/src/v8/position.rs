@@ -97,12 +97,50 @@ pub fn at_or_before(entries: Entries<'_>, offset: i64) -> Option<u64> {
     entries.take_while(|entry| entry.code <= offset).last().map(|entry| entry.position)
 }
 
-/// The same where optimized code was interrupted. V8 12.4 gives some instructions of a loop the position of the
-/// table's first entry, the function's start (arm64, Node 22): then what held before them holds.
-pub fn interrupted_at(mut entries: Entries<'_>, offset: i64) -> Option<u64> {
-    let first = entries.next().filter(|entry| entry.code <= offset)?.position;
-    let others = entries.take_while(|entry| entry.code <= offset).map(|entry| entry.position);
-    Some(others.filter(|position| *position != first).last().unwrap_or(first))
+/// What a table tells of a place where optimized code was interrupted: raw positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    /// The one that holds there.
+    pub here: u64,
+    /// The one that held before it.
+    pub before: Option<u64>,
+    /// The one that holds behind it.
+    pub behind: Option<u64>,
+}
+
+impl Interrupted {
+    /// At a code offset. The function's start, the position of a table's first entry, is none in the midst of its
+    /// code: V8 12.4 gives it to some instructions of a loop (arm64, Node 22).
+    pub fn at(mut entries: Entries<'_>, offset: i64) -> Option<Interrupted> {
+        let first = entries.next().filter(|entry| entry.code <= offset)?.position;
+        let mut found = Interrupted { here: first, before: None, behind: None };
+        for entry in entries.filter(|entry| entry.position != first) {
+            if entry.code > offset {
+                found.behind = Some(entry.position);
+                break;
+            }
+            found = Interrupted { here: entry.position, before: Some(found.here), behind: None };
+        }
+        Some(found)
+    }
+
+    /// The position, which is not that of the instruction's own function where V8 12.4 has moved it there from
+    /// elsewhere (arm64, Node 22): between others of one inlined function stands one of the call at which that was
+    /// inlined, or of a function that this call is not in. `call`: where the function of a position was inlined.
+    pub fn position(self, layout: &PositionLayout, call: impl FnOnce(u16) -> Option<u64>) -> u64 {
+        let inlining = |raw: u64| SourcePosition::from_raw(raw, layout).inlining;
+        let Some(before) = self.before.filter(|before| !matches!(inlining(*before), 0)) else {
+            return self.here;
+        };
+        let function = inlining(before);
+        if function == inlining(self.here) {
+            return self.here;
+        }
+        let Some(call) = call(function) else { return self.here };
+        let goes_on = self.behind.is_some_and(|behind| inlining(behind) == function);
+        let is_strange = call == self.here || goes_on && inlining(call) != inlining(self.here);
+        if is_strange { before } else { self.here }
+    }
 }
 
 /// The position of the first entry behind a code offset.
@@ -134,9 +172,29 @@ mod tests {
             put(fold(code), &mut table);
             put(fold(position), &mut table);
         }
-        let at = |offset| interrupted_at(Entries::new(&table, &layout), offset);
+        let at = |offset| {
+            Interrupted::at(Entries::new(&table, &layout), offset)
+                .map(|found| found.position(&layout, |_| None))
+        };
         assert_eq!([at(-1), at(0), at(9), at(17), at(30)], [None, Some(10), Some(20), Some(20), Some(30)]);
         assert_eq!(at_or_before(Entries::new(&table, &layout), 17), Some(10));
+    }
+
+    #[test]
+    fn a_place_of_another_function_amid_an_inlined_one_is_none() {
+        let layout = layout(PositionForm::SignedDelta);
+        let raw = |offset: u64, inlining: u64| (offset + 1) << 1 | inlining << 31;
+        // Function 2 was inlined into function 1, that into the code's own, at 50; function 3 as well.
+        let call = |function| Some(if function == 2 { raw(60, 1) } else { raw(50, 0) });
+        let position = |here, behind| {
+            let found = Interrupted { here, before: Some(raw(7, 2)), behind: Some(behind) };
+            found.position(&layout, call)
+        };
+        let (same, other) = (raw(8, 2), raw(9, 3));
+        assert_eq!(position(raw(60, 1), other), raw(7, 2), "the call itself");
+        assert_eq!(position(raw(61, 1), same), raw(61, 1), "its caller, in a loop around it");
+        assert_eq!([position(raw(51, 0), same), position(other, same)], [raw(7, 2); 2]);
+        assert_eq!([position(raw(51, 0), other), position(other, other)], [raw(51, 0), other]);
     }
 
     fn put(mut value: u64, into: &mut Vec<u8>) {
