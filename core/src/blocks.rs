@@ -5,6 +5,7 @@
 
 use crate::limits::BLOCKS;
 use crate::memory::{Fault, Memory, Span};
+use crate::profile::pool::touch;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -29,11 +30,9 @@ struct Kept {
 
 impl Default for Blocks {
     fn default() -> Self {
-        Blocks(RefCell::new(Kept {
-            addresses: [NONE; BLOCKS],
-            bytes: vec![0; BLOCK * BLOCKS],
-            is_empty: true,
-        }))
+        let mut bytes = vec![0; BLOCK * BLOCKS];
+        touch(&mut bytes);
+        Blocks(RefCell::new(Kept { addresses: [NONE; BLOCKS], bytes, is_empty: true }))
     }
 }
 

@@ -27,6 +27,11 @@ impl<T: Copy + Eq + Hash> Pool<T> {
         Pool { values: Vec::with_capacity(limit), index: vec![0; slots], limit, refused: 0 }
     }
 
+    /// [`touch`]es what new values are entered in at random.
+    pub fn touch(&mut self) {
+        touch(&mut self.index);
+    }
+
     /// The number of `value`, new or known.
     pub fn intern(&mut self, value: T) -> Result<u32, Full> {
         let slot = match self.find(&value) {
@@ -68,6 +73,15 @@ impl<T: Copy + Eq + Hash> Pool<T> {
     /// How often a new value found the pool full.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+}
+
+/// Has the kernel provide a table's memory now. It does so at the first write to each page, which takes a
+/// microsecond, and must not be in a stop.
+pub fn touch<T: Copy>(table: &mut [T]) {
+    let step = (4096 / size_of::<T>().max(1)).max(1);
+    for slot in table.iter_mut().step_by(step) {
+        *slot = core::hint::black_box(*slot);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Names and paths, each kept once.
 
-use super::pool::{Full, hash};
+use super::pool::{Full, hash, touch};
 use crate::limits::{NAME_BYTES, STRING_BYTES, STRINGS};
 use alloc::string::String;
 use alloc::vec;
@@ -49,6 +49,11 @@ impl Strings {
         // The empty string always fits.
         let _ = strings.intern("");
         strings
+    }
+
+    /// [`touch`]es what new strings are entered in at random.
+    pub fn touch(&mut self) {
+        touch(&mut self.index);
     }
 
     /// The number of `text`, new or known. What goes beyond [`NAME_BYTES`] is cut off, at a

@@ -107,7 +107,7 @@ const FUNCTION_BYTES: usize = 48;
 
 impl Default for Functions {
     fn default() -> Self {
-        Functions {
+        let mut functions = Functions {
             strings: Strings::default(),
             functions: Pool::new(FUNCTIONS),
             scripts: Pool::new(SCRIPTS),
@@ -120,7 +120,12 @@ impl Default for Functions {
             witnesses: Vec::with_capacity(WITNESSES),
             buffer: String::with_capacity(8 * crate::limits::NAME_BYTES),
             stop: 0,
-        }
+        };
+        // The first stop enters many.
+        functions.strings.touch();
+        functions.functions.touch();
+        functions.scripts.touch();
+        functions
     }
 }
 

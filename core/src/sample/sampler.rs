@@ -22,6 +22,7 @@ use crate::elf::Elf;
 use crate::limits::{CODE_COPIES, RECALLED_FRAMES, STACK_BYTES, STACK_FRAMES, THREADS};
 use crate::maps::{FilePlace, Maps, ModuleId};
 use crate::memory::{Memory, Span};
+use crate::profile::pool::touch;
 use crate::profile::{Activity, NodeId, Recorder, Sources, Thread, ThreadId};
 use crate::unwind::StackCopy;
 use crate::v8::Heap;
@@ -37,6 +38,9 @@ const FIRST_STACK_BYTES: usize = 8 << 10;
 
 /// Characters of a source whose lines are read in the stop.
 const SHORT_SOURCE: u32 = 4096;
+
+/// Bytes that few stacks are larger than.
+const USUAL_STACK: usize = 64 << 10;
 
 /// Bytes of an isolate that hold its fields, at most.
 const ISOLATE_BYTES: usize = 4096;
@@ -218,6 +222,7 @@ impl<'a> Sampler<'a> {
             blocks: Some(Box::default()),
         };
         sampler.maps.find_moved_code(v8, elf, bias);
+        touch(&mut sampler.stack[..USUAL_STACK]);
         sampler
     }
 
