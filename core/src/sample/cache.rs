@@ -1,6 +1,6 @@
 //! Tables of fixed size of what is known, by its key.
 
-use crate::profile::pool::hash;
+use crate::profile::pool::{hash, touch};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::hash::Hash;
@@ -28,9 +28,11 @@ pub(super) trait Entry: Copy {
 pub(super) struct Cache<T>(Vec<Option<T>>);
 
 impl<T: Entry> Cache<T> {
-    /// An empty one for at most so many entries, not none.
+    /// An empty one for at most so many entries, not none. Its memory is there at once, since entries come in stops.
     pub(super) fn new(size: usize) -> Self {
-        Cache(vec![None; size.max(1)])
+        let mut entries = vec![None; size.max(1)];
+        touch(&mut entries);
+        Cache(entries)
     }
 
     fn slots(&self, key: &T::Key) -> impl Iterator<Item = usize> + use<T> {
