@@ -173,11 +173,13 @@ fn unwinding(c: &mut Criterion, live: &Live, table: &mut Vec<String>) {
 }
 
 fn main() {
-    let measurement = if is_quick() { Duration::from_millis(250) } else { Duration::from_millis(1500) };
-    let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(measurement)
-        .configure_from_args();
+    let (warm_up, measurement) = if is_quick() {
+        (Duration::from_millis(50), Duration::from_millis(250))
+    } else {
+        (Duration::from_millis(200), Duration::from_millis(1500))
+    };
+    let mut criterion =
+        Criterion::default().warm_up_time(warm_up).measurement_time(measurement).configure_from_args();
     let live = Live::start("deep.js", &["10".to_owned()]);
     let file = live.v8();
     let mut table = Vec::new();

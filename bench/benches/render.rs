@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// Nodes of the call trees.
 const NODES: [usize; 3] = [1_000, 20_000, 200_000];
 
+/// Larger ones take criterion seconds each: a quick run takes two turns.
+const SLOW: usize = 10_000;
+
 /// Takes bytes and counts them.
 struct Counter(u64);
 
@@ -53,18 +56,20 @@ fn formats(c: &mut Criterion) {
         for format in Format::ALL {
             let (_, bytes) = written(&profile, format);
             let mut pair = Pair::default();
-            group.bench_function(BenchmarkId::from_parameter(format), |b| {
-                b.iter_custom(|rounds| {
-                    (0..rounds)
-                        .map(|_| {
-                            pair.reference.push(written(&profile, Format::Folded).0);
-                            let time = written(&profile, format).0;
-                            pair.subject.push(time);
-                            time
-                        })
-                        .sum()
+            let mut turn = || {
+                pair.reference.push(written(&profile, Format::Folded).0);
+                let time = written(&profile, format).0;
+                pair.subject.push(time);
+                time
+            };
+            if is_quick() && nodes > SLOW {
+                turn();
+                turn();
+            } else {
+                group.bench_function(BenchmarkId::from_parameter(format), |b| {
+                    b.iter_custom(|rounds| (0..rounds).map(|_| turn()).sum());
                 });
-            });
+            }
             let time = pair.subject.quantile(0.5).as_secs_f64();
             table.push(format!(
                 "| {nodes} | {format} | {:.1} ms | {:.0} ns | {:.2} | {bytes} |",
@@ -83,11 +88,13 @@ fn formats(c: &mut Criterion) {
 }
 
 fn main() {
-    let measurement = if is_quick() { Duration::from_millis(250) } else { Duration::from_millis(1500) };
-    let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(measurement)
-        .configure_from_args();
+    let (warm_up, measurement) = if is_quick() {
+        (Duration::from_millis(50), Duration::from_millis(250))
+    } else {
+        (Duration::from_millis(200), Duration::from_millis(1500))
+    };
+    let mut criterion =
+        Criterion::default().warm_up_time(warm_up).measurement_time(measurement).configure_from_args();
     formats(&mut criterion);
     criterion.final_summary();
 }

@@ -120,11 +120,13 @@ fn live(c: &mut Criterion) {
 }
 
 fn main() {
-    let measurement = if is_quick() { Duration::from_millis(250) } else { Duration::from_secs(2) };
-    let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(measurement)
-        .configure_from_args();
+    let (warm_up, measurement) = if is_quick() {
+        (Duration::from_millis(50), Duration::from_millis(250))
+    } else {
+        (Duration::from_millis(500), Duration::from_secs(2))
+    };
+    let mut criterion =
+        Criterion::default().warm_up_time(warm_up).measurement_time(measurement).configure_from_args();
     recorded(&mut criterion);
     live(&mut criterion);
     criterion.final_summary();
