@@ -89,7 +89,8 @@ fn rust_functions_have_the_names_that_their_authors_wrote() {
     }
 }
 
-/// Samples with a function of the addon by name, with a place in it by offset alone, and all.
+/// Samples with a function of the addon by name, with a place in it by offset alone (stubs of its PLT have no name in
+/// any file), and all.
 fn named(target: &Target, addon: &Path) -> (u64, u64, u64) {
     let stacks = stacks_of(target.pid(), 0.7, 300);
     let place = format!(" in {}]:[native]", addon.display());
@@ -126,7 +127,7 @@ fn a_stripped_object_has_its_names_from_its_debug_file() {
     make(Command::new("objcopy").arg(link).args([&addon, &linked]));
     let target = calls(NODE_20, &linked, &["memcpy"]);
     let (named_ones, by_offset, all) = named(&target, &linked);
-    assert!(by_offset == 0 && named_ones * 10 > all * 8 && all > 20, "{named_ones} {by_offset} {all}");
+    assert!(by_offset * 20 < all && named_ones * 10 > all * 8 && all > 20, "{named_ones} {by_offset} {all}");
 
     // Another build's file of that name is not believed: its checksum and its build-id differ.
     fs::write(&debug, fs::read(&whole).unwrap().split_last().unwrap().1).unwrap();
@@ -152,7 +153,7 @@ fn a_stripped_object_has_its_names_from_its_debug_file() {
     );
     let target = target.unwrap_or_else(|e| panic!("{e}"));
     let (named_ones, by_offset, all) = named(&target, &addon);
-    assert!(by_offset == 0 && named_ones * 10 > all * 8 && all > 20, "{named_ones} {by_offset} {all}");
+    assert!(by_offset * 20 < all && named_ones * 10 > all * 8 && all > 20, "{named_ones} {by_offset} {all}");
 }
 
 /// Whether a label stands in a stack below (nearer to the leaf than) another.
