@@ -1,7 +1,6 @@
 //! What is looked up in files: names for the addresses of a profile, V8's symbols, the callers of native
 //! frames. Each in turns with another way to the same answer.
 
-use bench::is_quick;
 use bench::live::Live;
 use bench::native::NativeStack;
 use bench::pair::Pair;
@@ -173,11 +172,7 @@ fn unwinding(c: &mut Criterion, live: &Live, table: &mut Vec<String>) {
 }
 
 fn main() {
-    let (warm_up, measurement) = if is_quick() {
-        (Duration::from_millis(50), Duration::from_millis(250))
-    } else {
-        (Duration::from_millis(200), Duration::from_millis(1500))
-    };
+    let (warm_up, measurement) = bench::times(Duration::from_millis(200), Duration::from_millis(1500));
     let mut criterion =
         Criterion::default().warm_up_time(warm_up).measurement_time(measurement).configure_from_args();
     let live = Live::start("deep.js", &["10".to_owned()]);

@@ -88,11 +88,7 @@ fn formats(c: &mut Criterion) {
 }
 
 fn main() {
-    let (warm_up, measurement) = if is_quick() {
-        (Duration::from_millis(50), Duration::from_millis(250))
-    } else {
-        (Duration::from_millis(200), Duration::from_millis(1500))
-    };
+    let (warm_up, measurement) = bench::times(Duration::from_millis(200), Duration::from_millis(1500));
     let mut criterion =
         Criterion::default().warm_up_time(warm_up).measurement_time(measurement).configure_from_args();
     formats(&mut criterion);

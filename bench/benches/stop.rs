@@ -1,7 +1,6 @@
 //! The cost of one stop: unwinding and naming a recorded stack, and a whole stop of a live process
 //! beside one of the bare sampler.
 
-use bench::is_quick;
 use bench::live::{Live, OTHER_THREAD, THREAD};
 use bench::pair::Pair;
 use bench::recording::{Recording, WARM};
@@ -120,11 +119,7 @@ fn live(c: &mut Criterion) {
 }
 
 fn main() {
-    let (warm_up, measurement) = if is_quick() {
-        (Duration::from_millis(50), Duration::from_millis(250))
-    } else {
-        (Duration::from_millis(500), Duration::from_secs(2))
-    };
+    let (warm_up, measurement) = bench::times(Duration::from_millis(500), Duration::from_secs(2));
     let mut criterion =
         Criterion::default().warm_up_time(warm_up).measurement_time(measurement).configure_from_args();
     recorded(&mut criterion);

@@ -20,16 +20,23 @@ pub struct Place {
     pub offset: Option<u32>,
 }
 
+/// Where the record of an inlining stands, by its number, from 1.
+fn record((records, length): (u64, usize), inlining: u16) -> Result<u64, Decode> {
+    let record = u64::from(inlining).checked_sub(1).ok_or(Decode::Bound)?;
+    let is_inside = (record + 1) * RECORD <= length as u64;
+    is_inside.then(|| records.wrapping_add(record * RECORD)).ok_or(Decode::Bound)
+}
+
 impl<M: Memory> Heap<'_, M> {
     /// The raw position of the call at which a function was inlined, by the number of the inlining, from 1.
     pub fn inlined_call(&self, code: &Code, inlining: u16) -> Result<u64, Decode> {
-        let records = self.layout.deopt.inlining.ok_or(Decode::Bound)?;
-        let (records, length) = self.byte_array(self.element(code.deopt, records.into())?, 1 << 20)?;
-        let record = u64::from(inlining).checked_sub(1).ok_or(Decode::Bound)?;
-        if (record + 1) * RECORD > length as u64 {
-            return Err(Decode::Bound);
-        }
-        Ok(self.memory.word(records.wrapping_add(record * RECORD))?)
+        Ok(self.memory.word(record(self.inlinings(code)?, inlining)?)?)
+    }
+
+    /// Where the records of code's inlinings stand, and their bytes.
+    fn inlinings(&self, code: &Code) -> Result<(u64, usize), Decode> {
+        let slot = self.layout.deopt.inlining.ok_or(Decode::Bound)?;
+        self.byte_array(self.element(code.deopt, slot.into())?, 1 << 20)
     }
 
     /// Calls `place` for each function at a position of optimized code, the innermost inlined one
@@ -44,15 +51,13 @@ impl<M: Memory> Heap<'_, M> {
         let layout = &self.layout.deopt;
         let mut position = position;
         if position.inlining > 0 {
-            let inlining = self.element(code.deopt, layout.inlining.ok_or(Decode::Bound)?.into())?;
+            let inlinings = self.inlinings(code)?;
             let literals = self.element(code.deopt, layout.literals.into())?;
-            let (records, length) = self.byte_array(inlining, 1 << 20)?;
             for _ in 0..MAX_DEPTH {
-                let Some(record) = u64::from(position.inlining).checked_sub(1) else { break };
-                if (record + 1) * RECORD > length as u64 {
-                    return Err(Decode::Bound);
+                if position.inlining == 0 {
+                    break;
                 }
-                let at = records.wrapping_add(record * RECORD);
+                let at = record(inlinings, position.inlining)?;
                 let call = self.memory.word(at)?;
                 let literal = self.memory.half(at.wrapping_add(8))? as i32;
                 let shared = match u32::try_from(literal) {

@@ -25,6 +25,17 @@ const SOON_NS: u64 = 30_000;
 /// Where there are more running threads than CPUs, all are looked at in one of so many ticks.
 const CROWDED_APART: usize = 64;
 
+/// How the threads are looked at in a tick.
+#[derive(Clone, Copy)]
+struct Look {
+    /// Ticks that are due.
+    due: u64,
+    /// The kernel's account of CPU time tells which have run since the last one.
+    is_told: bool,
+    /// Those that have not are looked at, too.
+    at_all: bool,
+}
+
 impl Hand<'_> {
     /// Asks all threads that run to stop.
     pub fn tick(&mut self, visitor: &mut dyn Visitor) {
@@ -42,12 +53,14 @@ impl Hand<'_> {
         }
         let (mut asked, count) = (0, self.session.table.threads.len());
         let looks_at_all = !self.crowded || self.session.ticks.is_multiple_of(CROWDED_APART);
+        let is_told = self.crowded && !wall && self.holders.have_all();
+        let look = Look { due, is_told, at_all: looks_at_all };
         self.running = 0;
         self.session.ticks = self.session.ticks.wrapping_add(1);
         for offset in 0..count {
             // Not always the same thread first.
             let slot = (start % count + offset) % count;
-            if self.is_looked_at(slot) && self.visit(slot, due, looks_at_all, visitor) {
+            if self.is_looked_at(slot) && self.visit(slot, look, visitor) {
                 asked += 1;
                 if asked % ASK_AT_ONCE == 0 {
                     self.serve(visitor, clock::monotonic_ns());
@@ -76,8 +89,8 @@ impl Hand<'_> {
     /// Of more threads than CPUs most only wait for one. Asked to stop, each would do so as soon as it got a CPU,
     /// and give it to the next that does the same, until all stand. So those that have not run since the last
     /// tick are not asked: what ran was taken off its CPU just now, so the kernel's account of it is exact.
-    fn visit(&mut self, slot: usize, due: u64, looks_at_all: bool, visitor: &mut dyn Visitor) -> bool {
-        let is_told = self.crowded && self.holders.have_all() && !self.session.options.wall;
+    fn visit(&mut self, slot: usize, look: Look, visitor: &mut dyn Visitor) -> bool {
+        let due = look.due;
         let session = &mut *self.session;
         let wall = session.options.wall;
         let thread = &mut session.table.threads[slot];
@@ -93,10 +106,10 @@ impl Hand<'_> {
                 return false;
             }
             _ if target.still && !wall => Activity::Waiting,
-            State::Running | State::Loose if is_told => {
+            State::Running | State::Loose if look.is_told => {
                 let cpu_ns = gauge.cpu_time_ns(&target.process, thread.key.tid);
                 has_run = table::has_run(&mut thread.cpu_ns, cpu_ns);
-                if has_run || looks_at_all { gauge.activity() } else { Activity::Waiting }
+                if has_run || look.at_all { gauge.activity() } else { Activity::Waiting }
             }
             _ => gauge.activity(),
         };
