@@ -4,8 +4,12 @@
 //! request sends to its CPU, the thread stops where it was. Until that interrupt arrives it runs on, though,
 //! between virtual CPUs for 30 µs, and if it makes a system call meanwhile, it stops there: a program that makes
 //! one after each microsecond of work was seen in system calls in 98 % of its samples, where it spends 7 % of its
-//! time. So a thread of node-flame's own on that same CPU interrupts it at the tick, wherever it is, and keeps the
-//! CPU until the request stands. It has a timer there, or is [called](super::calls).
+//! time. So a thread of node-flame's own on that same CPU, which has a timer there, interrupts it at the tick, wherever
+//! it is, and keeps the CPU until the request stands. Programs that make next to no calls are spared that
+//! ([`calls`](super::calls)).
+//!
+//! Where more threads run than CPUs, CPUs are always held, since the kernel's account of what ran is exact only for what
+//! was just taken off its CPU. There the sampling thread calls the holders, if no timers are needed.
 
 use super::calls::Calls;
 use super::engine::{Heirs, promptness};
@@ -33,6 +37,11 @@ const LEAD_STEP_NS: u64 = 2_000;
 /// Below the sampling thread's: where that is on the same CPU, it is what holds it.
 const PRIORITY: i32 = 1;
 
+/// A thread is expected to stop so soon once it was asked: where its CPU was held, as soon as it gets that back;
+/// else when the interrupt has come and was served.
+const SOON_HELD_NS: u64 = 30_000;
+const SOON_ASKED_NS: u64 = 60_000;
+
 /// What comes so late after a tick is of no use for it.
 const LATE_NS: u64 = 50_000;
 
@@ -43,7 +52,7 @@ pub(super) struct Holders {
     allowed: CpuSet,
     /// CPUs that threads ran on at this tick.
     seen: Vec<usize>,
-    /// How they are woken.
+    /// Whether they are needed.
     pub calls: Calls,
     /// The tick that their timers are set to; 0: none.
     armed_ns: u64,
@@ -104,15 +113,19 @@ impl Holders {
     }
 
     /// The tick at `due_ns` has come, or will soon: returns when the CPUs are held that threads ran on at the last
-    /// one.
-    pub fn hold(&mut self, due_ns: u64) {
+    /// one, if they have to be. `is_crowded`: more threads run than CPUs.
+    pub fn hold(&mut self, due_ns: u64, is_crowded: bool) {
         let (here, now_ns) = (sched_getcpu(), clock::monotonic_ns());
         let is_needed = |holder: &&Holder| holder.is_wanted && holder.cpu != here;
-        let is_armed = self.armed_ns == due_ns;
+        // Others have no timer from now on, or it is over.
+        let is_armed = std::mem::take(&mut self.armed_ns) == due_ns;
         if is_armed {
             self.learn_lead((now_ns + self.lead_ns).saturating_sub(due_ns));
         }
         self.tick_ns = 0;
+        if !is_armed && !is_crowded && !self.calls.are_made() {
+            return;
+        }
         for holder in self.holders.iter().filter(is_needed) {
             self.tick_ns = if is_armed { due_ns } else { now_ns };
             if !is_armed {
@@ -126,8 +139,6 @@ impl Holders {
                 std::hint::spin_loop();
             }
         }
-        // Others have no timer from now on, or it is over.
-        self.armed_ns = 0;
     }
 
     fn learn_lead(&mut self, late_ns: u64) {
@@ -149,14 +160,14 @@ impl Holders {
         self.seen.len()
     }
 
-    /// All threads have been asked. The CPUs that they ran on are held at the next tick, at `next_ns`. Whether any
-    /// was at this one.
-    pub fn release(&mut self, next_ns: u64) -> bool {
-        let by_timer = self.calls.by_timer();
+    /// All threads have been asked. The CPUs that they ran on are held at the next tick, at `next_ns`, if they have to
+    /// be. For so many nanoseconds from now they are expected to stop; 0 where they cannot before this thread sleeps.
+    pub fn release(&mut self, next_ns: u64) -> u64 {
+        let (here, are_made) = (sched_getcpu(), self.calls.are_made());
         for holder in &mut self.holders {
             let shared = &holder.shared;
             holder.is_wanted = shared.is_ready.load(Acquire) && self.seen.contains(&holder.cpu);
-            let is_armed = by_timer && holder.is_wanted;
+            let is_armed = are_made && holder.is_wanted;
             shared.due_ns.store(if is_armed { next_ns } else { 0 }, SeqCst);
             shared.done_ns.store(self.tick_ns, Release);
             if is_armed {
@@ -166,8 +177,13 @@ impl Holders {
         }
         let is_held = |cpu: &usize| self.holders.iter().any(|holder| holder.cpu == *cpu);
         self.missing = self.seen.iter().copied().find(|cpu| !is_held(cpu));
+        let is_elsewhere = self.seen.iter().any(|cpu| *cpu != here);
         self.seen.clear();
-        self.tick_ns > 0
+        match self.tick_ns {
+            0 if !is_elsewhere || are_made => 0,
+            0 => SOON_ASKED_NS,
+            _ => SOON_HELD_NS,
+        }
     }
 
     /// Starts one for each CPU, if they are few. For the beginning: where more threads run than CPUs, no moment

@@ -104,7 +104,10 @@ impl Hand<'_> {
         let is_seen = registers.is_ok();
         let verdict = match registers {
             Err(_) => Some(Verdict::Lost),
-            Ok(registers) if arch::interrupted(&registers, memory) => None,
+            Ok(registers) if arch::interrupted(&registers, memory) => {
+                self.holders.calls.found(true);
+                None
+            }
             Ok(registers) => {
                 self.holders.calls.found(registers.syscall >= 0);
                 Some(visitor.held(thread.key, &registers, memory))

@@ -19,9 +19,6 @@ const LOOKS_APART: usize = 8;
 /// So many times a thread is looked at in each tick first: a new worker soon runs JavaScript.
 const FIRST_LOOKS: u32 = 64;
 
-/// So long a thread whose CPU was held is expected to stop: as soon as it gets that back.
-const SOON_NS: u64 = 30_000;
-
 /// Where there are more running threads than CPUs, all are looked at in one of so many ticks.
 const CROWDED_APART: usize = 64;
 
@@ -40,7 +37,7 @@ impl Hand<'_> {
     /// Asks all threads that run to stop.
     pub fn tick(&mut self, visitor: &mut dyn Visitor) {
         let next_ns = self.session.beat.next_ns();
-        self.holders.hold(next_ns);
+        self.holders.hold(next_ns, self.crowded);
         let due = self.session.beat.take(clock::monotonic_ns().max(next_ns));
         let start = self.session.beat.random() as usize;
         let wall = self.session.options.wall;
@@ -70,8 +67,9 @@ impl Hand<'_> {
         if looks_at_all {
             self.crowded = self.running > self.holders.seen().max(1);
         }
-        if self.holders.release(self.session.beat.next_ns()) && asked > 0 {
-            self.soon_ns = clock::monotonic_ns() + SOON_NS;
+        let soon_ns = self.holders.release(self.session.beat.next_ns());
+        if soon_ns > 0 && asked > 0 {
+            self.soon_ns = clock::monotonic_ns() + soon_ns;
         }
     }
 
