@@ -10,8 +10,10 @@
 //! The child is in a session of its own, so that a stop for the whole job or process group misses it, and
 //! goes when node-flame goes.
 
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal, setsid};
+use std::ffi::{CString, c_int, c_void};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -21,104 +23,118 @@ const PERIOD: Duration = Duration::from_millis(40);
 /// clock that jumps does no harm.
 const PATIENCE: u32 = 25;
 
+/// Bytes of the child's stack, and of those the lowest, which nobody may touch.
+const STACK: usize = 64 << 10;
+const GUARD: usize = 4 << 10;
+
 /// What the two processes share.
-#[derive(Default)]
 struct Shared {
     /// Some thread is traced.
     tracing: AtomicBool,
     /// Odd while the tracing thread does something, even while it sleeps.
     steps: AtomicU32,
+    /// node-flame itself.
+    parent: Pid,
+    /// The file that tells its state.
+    path: CString,
 }
 
 /// The watchdog, for as long as this lives.
 pub(super) struct Watchdog {
-    shared: *mut Shared,
-    child: Option<Pid>,
+    shared: Arc<Shared>,
+    child: Option<Child>,
+}
+
+struct Child {
+    pid: Pid,
+    stack: *mut c_void,
 }
 
 impl Watchdog {
     /// Starts it. Without memory or processes to be had the session goes on without one.
+    ///
+    /// It lives in this process' own memory: a copy, as `fork` makes it, would have each first write to a page of the
+    /// sampler's tables be a fault of a microsecond, in a stop.
     pub fn start() -> Self {
-        // SAFETY: a new mapping at an address of the kernel's choice; zero bytes are a valid `Shared`.
-        let page = unsafe {
-            mmap_anonymous(
-                std::ptr::null_mut(),
-                size_of::<Shared>(),
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-            )
-        };
-        let Ok(page) = page else { return Watchdog { shared: std::ptr::null_mut(), child: None } };
-        let shared = page.cast::<Shared>();
-        let state = format!("/proc/{}/stat\0", getpid().as_raw_nonzero());
         let parent = getpid();
-        // SAFETY: the child makes system calls alone, through rustix's raw ones: it takes no lock, allocates
-        // nothing and never returns from `watch`.
-        let child = unsafe {
-            match libc::fork() {
-                0 => watch(&*shared, parent, &state),
-                child => Pid::from_raw(child).filter(|_| child > 0),
-            }
-        };
+        let path = CString::new(format!("/proc/{}/stat", parent.as_raw_nonzero())).unwrap_or_default();
+        let (tracing, steps) = (AtomicBool::new(false), AtomicU32::new(0));
+        let shared = Arc::new(Shared { tracing, steps, parent, path });
+        let child = Child::start(&shared);
         Watchdog { shared, child }
     }
 
     /// Its process id.
     pub fn pid(&self) -> Option<u32> {
-        self.child.map(|child| child.as_raw_nonzero().get() as u32)
+        self.child.as_ref().map(|child| child.pid.as_raw_nonzero().get() as u32)
     }
 
     /// Some thread is traced from now on, or none any more.
     pub fn tracing(&self, tracing: bool) {
-        if let Some(shared) = self.shared() {
-            shared.tracing.store(tracing, Ordering::SeqCst);
-        }
+        self.shared.tracing.store(tracing, Ordering::SeqCst);
     }
 
     /// The tracing thread goes to sleep, or has woken up.
     pub fn step(&self) {
-        if let Some(shared) = self.shared() {
-            shared.steps.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn shared(&self) -> Option<&Shared> {
-        // SAFETY: null, or the page mapped at the start, which lives until the drop; all fields are atomic.
-        unsafe { self.shared.as_ref() }
+        self.shared.steps.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-// SAFETY: the page is shared memory of atomics, made to be used from several threads at once.
+impl Child {
+    fn start(shared: &Arc<Shared>) -> Option<Self> {
+        // SAFETY: a new mapping at an address of the kernel's choice, whose lowest page is then closed.
+        let stack = unsafe {
+            let protection = ProtFlags::READ | ProtFlags::WRITE;
+            let stack = mmap_anonymous(std::ptr::null_mut(), STACK, protection, MapFlags::PRIVATE).ok()?;
+            let _ = mprotect(stack, GUARD, MprotectFlags::empty());
+            stack
+        };
+        let argument = Arc::as_ptr(shared).cast_mut().cast();
+        // SAFETY: the child runs on a stack of its own, and `shared` lives until it is gone. It makes system calls
+        // alone, through rustix's raw ones, which know no errno: it takes no lock, allocates nothing and never
+        // returns from `watch`.
+        let pid =
+            unsafe { libc::clone(watch, stack.byte_add(STACK), libc::CLONE_VM | libc::SIGCHLD, argument) };
+        let child = Pid::from_raw(pid).filter(|_| pid > 0).map(|pid| Child { pid, stack });
+        if child.is_none() {
+            // SAFETY: mapped above, and nobody runs on it.
+            let _ = unsafe { munmap(stack, STACK) };
+        }
+        child
+    }
+}
+
+// SAFETY: the stack is the child's own, and only the drop gives it back.
 unsafe impl Sync for Watchdog {}
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        if let Some(child) = self.child {
-            let _ = kill_process(child, Signal::KILL);
-            let _ = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty());
-        }
-        if !self.shared.is_null() {
-            // SAFETY: mapped by `start` with this size, and not used after this.
-            let _ = unsafe { munmap(self.shared.cast(), size_of::<Shared>()) };
+        let Some(Child { pid, stack }) = self.child.take() else { return };
+        let _ = kill_process(pid, Signal::KILL);
+        let wait = || rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+        match rustix::io::retry_on_intr(wait) {
+            // SAFETY: mapped at the start with this size; who ran on it is gone.
+            Ok(_) => drop(unsafe { munmap(stack, STACK) }),
+            // Nobody knows whether it is.
+            Err(_) => std::mem::forget(Arc::clone(&self.shared)),
         }
     }
 }
 
 /// The child's life.
-fn watch(shared: &Shared, parent: Pid, state: &str) -> ! {
-    // SAFETY: numbers and a string that lives as long as the process.
-    unsafe {
-        libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-        libc::syscall(libc::SYS_prctl, libc::PR_SET_NAME, c"flame-watchdog".as_ptr(), 0, 0, 0);
-        libc::syscall(libc::SYS_setsid);
-        // Above all standard output: who reads it waits for its last writer.
-        libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0);
-    }
-    let path = std::ffi::CStr::from_bytes_with_nul(state.as_bytes()).unwrap_or(c"");
+extern "C" fn watch(argument: *mut c_void) -> c_int {
+    // SAFETY: what `start` gave, which lives until this process is gone.
+    let shared = unsafe { &*argument.cast::<Shared>() };
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    let _ = rustix::thread::set_name(c"flame-watchdog");
+    let _ = setsid();
+    // SAFETY: numbers, and of this process' own table of files. Above all standard output: who reads it waits for its
+    // last writer. (Before Linux 5.9 it fails, and sets the errno of the thread that waits for the session's end.)
+    unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0) };
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty());
+    let file = rustix::fs::open(shared.path.as_c_str(), flags, rustix::fs::Mode::empty());
     let (mut seen, mut stuck) = (0, 0);
-    while getppid() == Some(parent) {
+    while getppid() == Some(shared.parent) {
         let _ = rustix::thread::nanosleep(&rustix::time::Timespec {
             tv_sec: 0,
             tv_nsec: PERIOD.subsec_nanos().into(),
@@ -133,7 +149,7 @@ fn watch(shared: &Shared, parent: Pid, state: &str) -> ! {
             let is_stopped = crate::process::Stat::state_of(&text[..len]) == Some(b'T');
             // Asked again: it says that it traces no more before it stops itself, and may have since.
             if is_stopped && shared.tracing.load(Ordering::SeqCst) {
-                let _ = kill_process(parent, Signal::CONT);
+                let _ = kill_process(shared.parent, Signal::CONT);
                 stuck = 0;
                 continue;
             }
@@ -142,7 +158,7 @@ fn watch(shared: &Shared, parent: Pid, state: &str) -> ! {
         stuck = if steps == seen && steps % 2 == 1 { stuck + 1 } else { 0 };
         seen = steps;
         if stuck > PATIENCE {
-            let _ = kill_process(parent, Signal::KILL);
+            let _ = kill_process(shared.parent, Signal::KILL);
         }
     }
     // SAFETY: ends this process, without running what its parent wants to be run at its own end.
