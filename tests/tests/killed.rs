@@ -156,6 +156,6 @@ fn deep_stacks_at_too_high_a_rate_are_held_within_their_share() {
     assert!(deepest > 5000, "{deepest} frames");
     // What is read by then is still made sense of.
     assert!(longest.is_some_and(|longest| longest > 0.0 && longest < 30.0), "{}", ended.stderr);
-    assert!(line("Note: ").contains("would have held a thread beyond its share"), "{}", ended.stderr);
+    assert!(!line("would have held a thread beyond its share").is_empty(), "{}", ended.stderr);
     assert!(target.held_threads().is_empty() && target.runs_on());
 }
