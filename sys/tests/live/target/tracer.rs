@@ -52,7 +52,9 @@ struct Reader {
     started: u64,
     ended: u64,
     process_ends: u64,
+    /// Processes that are known, the first one's children among them, and those by their numbers in the session.
     family: Option<Vec<u32>>,
+    numbers: Vec<(u16, u32)>,
     /// Allocations of this thread up to the last moment that no thread was asked, or the last stop's beginning.
     before: u64,
     /// Allocations between the beginnings of stops, or the tick, and the end of the next stop.
@@ -124,8 +126,8 @@ impl Visitor for Reader {
             for pid in pids {
                 if !known.contains(&pid) {
                     known.push(pid);
-                    if let Ok(process) = attach::check(pid) {
-                        let _ = control.add(process);
+                    if let Ok(number) = attach::check(pid).and_then(|process| control.add(process)) {
+                        self.numbers.push((number, pid));
                     }
                 }
             }
@@ -134,8 +136,13 @@ impl Visitor for Reader {
         Flow::Continue
     }
 
-    fn process_ended(&mut self, _: u16, _: ProcessEnd) {
+    fn process_ended(&mut self, number: u16, end: ProcessEnd) {
         self.process_ends += 1;
+        // Met between its fork and its exec: it is to be taken in again.
+        let pid = self.numbers.iter().rev().find(|known| known.0 == number).map(|known| known.1);
+        if let (ProcessEnd::Exec, Some(known)) = (end, &mut self.family) {
+            known.retain(|known| Some(*known) != pid);
+        }
     }
 }
 
