@@ -23,9 +23,9 @@ const PERIOD: Duration = Duration::from_millis(40);
 /// clock that jumps does no harm.
 const PATIENCE: u32 = 25;
 
-/// Bytes of the child's stack, and of those the lowest, which nobody may touch.
-const STACK: usize = 64 << 10;
-const GUARD: usize = 4 << 10;
+/// Bytes of the child's stack, and of those the lowest, which nobody may touch: a page, where pages are largest.
+const STACK: usize = 256 << 10;
+const GUARD: usize = 64 << 10;
 
 /// What the two processes share.
 struct Shared {
@@ -82,7 +82,7 @@ impl Watchdog {
 
 impl Child {
     fn start(shared: &Arc<Shared>) -> Option<Self> {
-        // SAFETY: a new mapping at an address of the kernel's choice, whose lowest page is then closed.
+        // SAFETY: a new mapping at an address of the kernel's choice, whose lowest part is then closed.
         let stack = unsafe {
             let protection = ProtFlags::READ | ProtFlags::WRITE;
             let stack = mmap_anonymous(std::ptr::null_mut(), STACK, protection, MapFlags::PRIVATE).ok()?;
