@@ -52,9 +52,8 @@ struct Reader {
     started: u64,
     ended: u64,
     process_ends: u64,
-    /// Processes that are known, the first one's children among them, and those by their numbers in the session.
-    family: Option<Vec<u32>>,
-    numbers: Vec<(u16, u32)>,
+    /// Processes that are known, with their numbers in the session where they were taken in, the first one at first.
+    family: Option<Vec<(u32, Option<u16>)>>,
     /// Allocations of this thread up to the last moment that no thread was asked, or the last stop's beginning.
     before: u64,
     /// Allocations between the beginnings of stops, or the tick, and the end of the next stop.
@@ -122,13 +121,10 @@ impl Visitor for Reader {
 
     fn tick(&mut self, control: &mut Control<'_>) -> Flow {
         if let Some(known) = &mut self.family {
-            let pids: Vec<u32> = family(known[0]).iter().map(|process| process.pid()).collect();
+            let pids: Vec<u32> = family(known[0].0).iter().map(|process| process.pid()).collect();
             for pid in pids {
-                if !known.contains(&pid) {
-                    known.push(pid);
-                    if let Ok(number) = attach::check(pid).and_then(|process| control.add(process)) {
-                        self.numbers.push((number, pid));
-                    }
+                if known.iter().all(|known| known.0 != pid) {
+                    known.push((pid, attach::check(pid).and_then(|process| control.add(process)).ok()));
                 }
             }
         }
@@ -139,9 +135,8 @@ impl Visitor for Reader {
     fn process_ended(&mut self, number: u16, end: ProcessEnd) {
         self.process_ends += 1;
         // Met between its fork and its exec: it is to be taken in again.
-        let pid = self.numbers.iter().rev().find(|known| known.0 == number).map(|known| known.1);
         if let (ProcessEnd::Exec, Some(known)) = (end, &mut self.family) {
-            known.retain(|known| Some(*known) != pid);
+            known.retain(|known| known.1 != Some(number));
         }
     }
 }
@@ -234,7 +229,7 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
         (reader.linger, reader.is_patient) = (Duration::from_millis(25), true);
     }
     if has("family") {
-        reader.family = Some(vec![process.pid()]);
+        reader.family = Some(vec![(process.pid(), None)]);
     }
     match run(signals, process, options, &mut reader) {
         Err(refusal) => refused(refusal),
