@@ -106,7 +106,8 @@ fn the_ancestors_own_example_is_named_from_node_js_to_the_write() {
         .expect("Node 0.10 starts");
     thread::sleep(Duration::from_millis(300));
     let ended = run(
-        &mut command(node_flame(), &[&target.id().to_string(), "text", "2", "--rate", "250"]),
+        // As long as this, since one sample in a hundred is in a function without a script, and two may not be.
+        &mut command(node_flame(), &[&target.id().to_string(), "text", "10", "--rate", "250"]),
         Duration::from_secs(30),
     );
     // It runs until it is killed, and is ours.
