@@ -9,6 +9,9 @@ mod stage;
 
 use rustix::process::Signal;
 use stage::{Target, Tracer, pause, rounds, tell};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -115,6 +118,55 @@ fn a_signal_every_5_ms_leaves_a_busy_target_at_its_speed() {
     assert_eq!((target.get(counter::QUEUED), target.get(counter::QUEUED_SUM)), (sent, sum));
     tell(&format!("{sent} signals sent, {sent} handled"));
     assert_eq!(target.stop().code(), Some(42));
+}
+
+/// Who opens it may say how soon CPUs have to wake.
+const WAKE_LATENCY: &str = "/dev/cpu_dma_latency";
+
+/// The longest time, in microseconds, that a CPU may need to wake, as the kernel has it for all that asked; `None` where
+/// it does not say.
+fn wake_latency_us(file: Option<&File>) -> Option<i32> {
+    let mut value = [0; 4];
+    file?.read_exact_at(&mut value, 0).ok()?;
+    Some(i32::from_ne_bytes(value))
+}
+
+#[test]
+fn idle_cpus_are_kept_awake_while_a_thread_stands_and_by_no_way_to_end_for_longer() {
+    let _alone = alone();
+    let mut target = Target::start(&["spin", "0"]);
+    let file = File::open(WAKE_LATENCY).ok();
+    let before = wake_latency_us(file.as_ref());
+    let system =
+        |name| std::fs::read_to_string(format!("/sys/devices/system/cpu/{name}")).unwrap_or_default();
+    // Each change wakes other CPUs, and only this driver heeds it.
+    let is_expected =
+        before.is_some() && system("cpuidle/current_driver") == "haltpoll\n" && system("online") == "0-1\n";
+    let (mut looks, mut awake) = (0, 0);
+    let asks = |tracer: &Tracer| {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", tracer.pid())).unwrap();
+        files
+            .flatten()
+            .any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path == Path::new(WAKE_LATENCY)))
+    };
+    for end in [Signal::KILL, Signal::INT, Signal::TERM].repeat(rounds(4) as usize) {
+        let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+        assert_eq!(asks(&tracer), is_expected);
+        let until = Instant::now() + Duration::from_millis(100);
+        while Instant::now() < until {
+            looks += 1;
+            awake += u32::from(wake_latency_us(file.as_ref()) == Some(0));
+            std::thread::sleep(Duration::from_micros(20));
+        }
+        tracer.send(end);
+        tracer.killed();
+        assert_eq!(wake_latency_us(file.as_ref()), before, "after {end:?}");
+    }
+    tell(&format!("CPUs were to stay awake in {awake} of {looks} looks, and after none of the ends"));
+    // Unless another program has them stay awake.
+    assert!(before == Some(0) || awake < looks / 2, "{awake} of {looks}");
+    target.is_unharmed();
+    assert_eq!(target.stop().code(), Some(41));
 }
 
 #[test]

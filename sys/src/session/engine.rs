@@ -1,5 +1,6 @@
 //! The session's loop.
 
+use super::awake::Awake;
 use super::holders::Holders;
 use super::state::{HOUSEKEEPING_NS, Session};
 use super::table::State;
@@ -40,6 +41,7 @@ pub(super) fn run(
                     running: 0,
                     crowded: true,
                     holders: Holders::new(period_ns),
+                    awake: Awake::new(),
                 };
                 (tid, hand.part(target.take(), visitor))
             });
@@ -142,6 +144,7 @@ pub(super) struct Hand<'a> {
     /// are asked at once, either.
     pub crowded: bool,
     pub holders: Holders,
+    pub awake: Awake,
 }
 
 impl Hand<'_> {
@@ -185,6 +188,7 @@ impl Hand<'_> {
             }
             now = clock::monotonic_ns();
         }
+        self.awake.rest();
         self.signals.wait(Duration::from_nanos(until.saturating_sub(now)))
     }
 

@@ -7,6 +7,7 @@
 //! signals to the target pass through at once, and a thread that does not stop costs nothing but its
 //! own samples.
 
+mod awake;
 mod beat;
 mod calls;
 mod census;

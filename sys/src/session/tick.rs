@@ -6,6 +6,7 @@ use super::{Asleep, Verdict, Visitor};
 use crate::process::{Activity, cpu_time_ns};
 use crate::tracer::Seized;
 use crate::{Errno, clock};
+use rustix::thread::sched_getcpu;
 
 /// Threads asked to stop before those that already stand are served: so that on a large machine none of
 /// them stands long while others are still being asked.
@@ -194,6 +195,10 @@ impl Hand<'_> {
         }
         let thread = &mut self.session.table.threads[slot];
         self.holders.see(cpu);
+        // Of more threads than CPUs another one gets the CPU of one that stands.
+        if !self.crowded && cpu != sched_getcpu() {
+            self.awake.keep();
+        }
         let asked = self.seized.get(slot).and_then(Option::as_ref).map(Seized::interrupt);
         if asked != Some(Ok(())) {
             // It is ending; the wait for it will tell.
