@@ -66,7 +66,11 @@ impl<'a> Symbol<'a> {
 
     /// Whether its name starts with `prefix`.
     pub fn starts_with(&self, prefix: &[u8]) -> bool {
-        self.strings.get(self.name_at as usize..).is_some_and(|name| name.starts_with(prefix))
+        // Its last byte first: to compare takes a call.
+        let ends_like =
+            |name: &[u8]| prefix.len().checked_sub(1).is_none_or(|at| name.get(at) == prefix.last());
+        let name = self.strings.get(self.name_at as usize..);
+        name.is_some_and(|name| ends_like(name) && name.starts_with(prefix))
     }
 
     /// Whether this file holds it.
