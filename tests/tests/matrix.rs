@@ -36,16 +36,7 @@ const FORCED: [Tier; 4] = [Tier::Unoptimized, Tier::Sparkplug, Tier::Maglev, Tie
 fn each_forced_tier_shows_exact_chains() {
     let _alone = alone();
     let long_term: Vec<Version> = MODERN.into_iter().filter(|v| v.major % 2 == 0).collect();
-    let workloads = [
-        "nested.js",
-        "methods.js",
-        "callbacks.js",
-        "recursion.js",
-        "toplevel.js",
-        "classes.js",
-        "promises.js",
-        "tiny.js",
-    ];
+    let workloads = ["nested.js", "callbacks.js", "recursion.js", "classes.js", "promises.js", "tiny.js"];
     judge(measured(cells(&long_term, &workloads, &FORCED).unwrap()));
 }
 
