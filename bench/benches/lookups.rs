@@ -120,7 +120,7 @@ fn elf(c: &mut Criterion, elf: &Elf<'static>, table: &mut Vec<String>) {
     let mut group = c.benchmark_group("elf");
     group.sample_size(10);
     let mut names: Vec<&[u8]> = Vec::new();
-    elf.for_each_symbol_with_prefix(b"v8dbg_", |symbol| names.push(symbol.name()));
+    elf.for_each_variable_with_prefix(b"v8dbg_", |symbol| names.push(symbol.name()));
     let names: Vec<&[u8]> =
         names.iter().copied().step_by((names.len() / SYMBOLS).max(1)).take(SYMBOLS).collect();
     let all = elf.dynamic_symbols();

@@ -19,12 +19,12 @@ fn main() {
     println!("version {version:?} in {:?}", start.elapsed());
     let start = Instant::now();
     let mut sum = 0_i64;
-    let count = elf.for_each_symbol_with_prefix(b"v8dbg_", |symbol| {
+    let count = elf.for_each_variable_with_prefix(b"v8dbg_", |symbol| {
         sum += i64::from(elf.int_at(symbol.value).unwrap_or(0));
     });
     println!("{count} v8dbg constants, sum {sum}, in {:?}", start.elapsed());
     let start = Instant::now();
-    let found = elf.find(&[b"no_such_symbol", b"v8_Default_embedded_blob_code_size_"]);
+    let found = elf.find_variables(&[b"no_such_symbol", b"v8_Default_embedded_blob_code_size_"]);
     println!(
         "one pass over .symtab: {:?} in {:?}",
         found.map(|symbol| symbol.map(|symbol| symbol.value)),

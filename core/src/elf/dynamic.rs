@@ -51,9 +51,7 @@ impl<'a> Dynamic<'a> {
         } else if let Some(hash) = self.hash {
             hash.find(name, &self.symbols)
         } else {
-            let mut found = [None];
-            self.symbols.find(&[name], &mut found);
-            found[0]
+            self.symbols.iter().find(|symbol| symbol.is_defined() && symbol.is_named(name))
         }
     }
 }

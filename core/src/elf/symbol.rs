@@ -73,6 +73,12 @@ impl<'a> Symbol<'a> {
         name.is_some_and(|name| ends_like(name) && name.starts_with(prefix))
     }
 
+    /// Whether this file holds it, and it is no function: most symbols are, and to look at a name costs more than
+    /// to look at the symbol.
+    pub const fn is_variable(&self) -> bool {
+        self.is_defined() && !matches!(self.kind, SymbolKind::Function | SymbolKind::IndirectFunction)
+    }
+
     /// Whether this file holds it.
     pub const fn is_defined(&self) -> bool {
         self.section_index != 0
@@ -114,15 +120,15 @@ impl<'a> SymbolTable<'a> {
         self.symbols.as_chunks().0.iter().map(move |entry| decode(entry, strings))
     }
 
-    /// The first defined symbol for each of `names`: one pass, whatever the number of names.
+    /// The first defined variable for each of `names`: one pass, whatever the number of names.
     ///
     /// `found` must be as long as `names`; what it already holds is not looked for again.
-    pub fn find(&self, names: &[&[u8]], found: &mut [Option<Symbol<'a>>]) {
+    pub fn find_variables(&self, names: &[&[u8]], found: &mut [Option<Symbol<'a>>]) {
         let mut missing = found.iter().take(names.len()).filter(|slot| slot.is_none()).count();
         if missing == 0 {
             return;
         }
-        for symbol in self.iter().filter(Symbol::is_defined) {
+        for symbol in self.iter().filter(Symbol::is_variable) {
             for (name, slot) in names.iter().zip(found.iter_mut()) {
                 if slot.is_none() && symbol.is_named(name) {
                     *slot = Some(symbol);

@@ -25,8 +25,8 @@ fn read_everything(elf: &Elf<'_>) {
             let _ = symbol.name();
         }
     }
-    elf.for_each_symbol_with_prefix(b"v8dbg_", |_| {});
-    let _ = (elf.symbol(b"malloc"), elf.find(&[b"main"]), elf.tls(), elf.soname());
+    elf.for_each_variable_with_prefix(b"v8dbg_", |_| {});
+    let _ = (elf.symbol(b"malloc"), elf.find_variables(&[b"main"]), elf.tls(), elf.soname());
     let _ = (elf.build_id(), elf.debug_link(), elf.eh_frame_hdr(), elf.section(b".text"));
 }
 
@@ -127,7 +127,7 @@ fn a_symbol_is_found_by_each_kind_of_hash_and_without() {
         assert_eq!(value(b"v8dbg_InBss"), Some(0), "{hash:?}");
         assert!(elf.symbol(b"v8dbg_Smi").is_none(), "{hash:?}");
         assert!(elf.symbol(b"imported").is_none(), "{hash:?}: it is another file's");
-        assert_eq!(elf.for_each_symbol_with_prefix(b"v8dbg_", |_| {}), 3, "{hash:?}");
+        assert_eq!(elf.for_each_variable_with_prefix(b"v8dbg_", |_| {}), 3, "{hash:?}");
         if hash != Hash::None {
             assert_eq!(elf.dynamic_symbols().len(), 6, "{hash:?}");
         }
@@ -135,18 +135,19 @@ fn a_symbol_is_found_by_each_kind_of_hash_and_without() {
 }
 
 #[test]
-fn what_only_the_symbol_table_has_is_found_in_one_pass() {
+fn variables_that_only_the_symbol_table_has_are_found_in_one_pass() {
     let bytes = file(&constants()[..2], Hash::Gnu, &constants()[2..]);
     let elf = Elf::parse(&bytes).unwrap();
-    let found = elf.find(&[b"v8dbg_SmiTag", b"v8dbg_Negative", b"missing", b"other"]);
+    let found = elf.find_variables(&[b"v8dbg_SmiTag", b"v8dbg_InBss", b"missing", b"other"]);
     assert_eq!(
         found.map(|symbol| symbol.map(|symbol| symbol.value)),
-        [Some(DATA), Some(DATA + 4), None, Some(TEXT)]
+        [Some(DATA), Some(DATA + 8), None, None],
+        "other is a function"
     );
     let stripped = file(&[], Hash::Gnu, &constants());
     let elf = Elf::parse(&stripped).unwrap();
     let mut names = Vec::new();
-    elf.for_each_symbol_with_prefix(b"v8dbg_", |symbol| names.push(symbol.name()));
+    elf.for_each_variable_with_prefix(b"v8dbg_", |symbol| names.push(symbol.name()));
     assert_eq!(names, [&b"v8dbg_SmiTag"[..], b"v8dbg_Negative", b"v8dbg_InBss"]);
 }
 

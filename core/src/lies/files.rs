@@ -30,7 +30,7 @@ fn read_everything(elf: &Elf<'_>) {
     lookup.pass(elf);
     lookup.pass_debug_file(elf);
     assert_eq!(lookup.finish().len(), addresses.len());
-    let _ = (elf.symbol(b"malloc"), elf.find(&[b"main"]), elf.tls(), elf.soname());
+    let _ = (elf.symbol(b"malloc"), elf.find_variables(&[b"main"]), elf.tls(), elf.soname());
     let _ = (candidates(elf, b"/usr/bin/node"), belongs_to(elf, elf));
     if let Some(unwind) = ModuleUnwind::new(elf) {
         let _ = (unwind.function(TEXT + 8), unwind.largest_gap(&(0..u64::MAX)));

@@ -2,7 +2,7 @@
 
 use super::builtins::Builtins;
 use super::bytecode::BytecodeSizes;
-use super::isolate::IsolateAccess;
+use super::isolate::{CURRENT_ISOLATE, ISOLATE_KEY, IsolateAccess};
 use super::layout::{Layout, Unsupported};
 use super::version::Version;
 use crate::elf::Elf;
@@ -10,6 +10,9 @@ use alloc::vec::Vec;
 
 /// What every symbol with a layout constant starts with.
 const PREFIX: &[u8] = b"v8dbg_";
+
+/// `interpreter::Bytecodes::kBytecodeSizes`.
+const BYTECODE_SIZES: &[u8] = b"_ZN2v88internal11interpreter9Bytecodes14kBytecodeSizesE";
 
 /// V8 as its object file describes it.
 #[derive(Clone, Debug)]
@@ -27,7 +30,7 @@ pub struct Image<'a> {
 /// V8's version in an object file; `None` if it does not hold V8.
 pub fn version_in(elf: &Elf<'_>) -> Option<Version> {
     let symbols = if elf.dynamic_symbols().is_empty() {
-        elf.find(&Version::SYMBOLS.map(str::as_bytes))
+        elf.find_variables(&Version::SYMBOLS.map(str::as_bytes))
     } else {
         Version::SYMBOLS.map(|name| elf.symbol(name.as_bytes()))
     };
@@ -43,7 +46,7 @@ impl<'a> Image<'a> {
     pub fn of(elf: &Elf<'a>) -> Option<Result<Image<'a>, Unsupported>> {
         let version = version_in(elf)?;
         let mut constants: Vec<(&str, i32)> = Vec::new();
-        elf.for_each_symbol_with_prefix(PREFIX, |symbol| {
+        elf.for_each_variable_with_prefix(PREFIX, |symbol| {
             let name = symbol.name().get(PREFIX.len()..).and_then(|name| core::str::from_utf8(name).ok());
             if let (Some(name), Some(value)) = (name, elf.int_at(symbol.value))
                 && constants.len() < crate::limits::V8_CONSTANTS
@@ -64,8 +67,8 @@ impl<'a> Image<'a> {
         if builtins.is_empty() && version.since(7, 4) {
             builtins = Builtins::in_gap(elf);
         }
-        let isolate = IsolateAccess::of(elf, version, &builtins);
-        let [sizes] = elf.find(&[b"_ZN2v88internal11interpreter9Bytecodes14kBytecodeSizesE"]);
+        let [current, key, sizes] = elf.find_variables(&[CURRENT_ISOLATE, ISOLATE_KEY, BYTECODE_SIZES]);
+        let isolate = IsolateAccess::of(elf, version, [current, key], &builtins);
         let bytecode_sizes = sizes.and_then(|symbol| {
             let bytes = elf.bytes_at(symbol.value, symbol.size)?;
             Some(BytecodeSizes::new(bytes, layout.bytecode))

@@ -4,7 +4,7 @@ use super::builtins::Builtins;
 use super::heap::{half, word};
 use super::version::Version;
 use crate::arch::Arch;
-use crate::elf::{Elf, SymbolKind};
+use crate::elf::{Elf, Symbol, SymbolKind};
 use crate::memory::Memory;
 
 /// How a thread's isolate is found.
@@ -32,9 +32,9 @@ pub struct IsolateAccess {
 }
 
 /// `CURRENT_ISOLATE`, V8 11.0 and later.
-const CURRENT: &[u8] = b"_ZN2v88internal18g_current_isolate_E";
+pub(super) const CURRENT_ISOLATE: &[u8] = b"_ZN2v88internal18g_current_isolate_E";
 /// `isolate_key_`, before.
-const KEY: &[u8] = b"_ZN2v88internal7Isolate12isolate_key_E";
+pub(super) const ISOLATE_KEY: &[u8] = b"_ZN2v88internal7Isolate12isolate_key_E";
 
 /// glibc's `struct pthread`: first block of thread-specific data, on x86-64.
 const GLIBC_SPECIFIC: u64 = 0x310;
@@ -42,15 +42,20 @@ const GLIBC_SPECIFIC: u64 = 0x310;
 const GLIBC_FIRST_KEYS: u64 = 32;
 
 impl IsolateAccess {
-    /// What the object file that holds V8 tells.
-    pub fn of(elf: &Elf<'_>, version: Version, builtins: &Builtins<'_>) -> IsolateAccess {
-        let [current, key] = elf.find(&[CURRENT, KEY]);
+    /// What the object file that holds V8 tells. `variables`: its [`CURRENT_ISOLATE`] and [`ISOLATE_KEY`].
+    pub(super) fn of(
+        elf: &Elf<'_>,
+        version: Version,
+        variables: [Option<Symbol<'_>>; 2],
+        builtins: &Builtins<'_>,
+    ) -> IsolateAccess {
+        let [current, key] = variables;
         let source = match (current, key) {
             (Some(current), _) if current.kind == SymbolKind::ThreadLocal && !is_library(elf) => {
                 thread_local(elf, current.value).map_or(Source::Register, Source::ThreadLocal)
             }
             // On arm64 the values stand before the thread pointer, how far is glibc's secret.
-            (_, Some(key)) if key.is_defined() && elf.machine() == Arch::X86_64 => Source::Key(key.value),
+            (_, Some(key)) if elf.machine() == Arch::X86_64 => Source::Key(key.value),
             _ => Source::Register,
         };
         let entry = builtins.named("JSEntry").and_then(|builtin| {
