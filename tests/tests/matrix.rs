@@ -24,10 +24,20 @@ fn judge(mut measured: Vec<Measured>) {
     assert!(failures.is_empty(), "{failures}");
 }
 
+/// Of all workloads, those that are run where not all are.
+const SOME: [&str; 6] = ["nested.js", "callbacks.js", "recursion.js", "classes.js", "promises.js", "tiny.js"];
+
+/// Versions with long-term support, and the others.
+fn long_term(is_long: bool) -> Vec<Version> {
+    MODERN.into_iter().filter(|version| version.major.is_multiple_of(2) == is_long).collect()
+}
+
 #[test]
 fn modern_versions_show_exact_chains() {
     let _alone = alone();
-    judge(measured(cells(&MODERN, &[], &[Tier::NotInlined]).unwrap()));
+    let mut all = cells(&long_term(true), &[], &[Tier::NotInlined]).unwrap();
+    all.extend(cells(&long_term(false), &SOME, &[Tier::NotInlined]).unwrap());
+    judge(measured(all));
 }
 
 const FORCED: [Tier; 4] = [Tier::Unoptimized, Tier::Sparkplug, Tier::Maglev, Tier::Optimized];
@@ -35,9 +45,7 @@ const FORCED: [Tier; 4] = [Tier::Unoptimized, Tier::Sparkplug, Tier::Maglev, Tie
 #[test]
 fn each_forced_tier_shows_exact_chains() {
     let _alone = alone();
-    let long_term: Vec<Version> = MODERN.into_iter().filter(|v| v.major % 2 == 0).collect();
-    let workloads = ["nested.js", "callbacks.js", "recursion.js", "classes.js", "promises.js", "tiny.js"];
-    judge(measured(cells(&long_term, &workloads, &FORCED).unwrap()));
+    judge(measured(cells(&long_term(true), &SOME, &FORCED).unwrap()));
 }
 
 #[cfg(feature = "sweeps")]
@@ -45,6 +53,13 @@ fn each_forced_tier_shows_exact_chains() {
 fn modern_versions_show_exact_chains_with_inlining() {
     let _alone = alone();
     judge(measured(cells(&MODERN, &[], &[Tier::Default]).unwrap()));
+}
+
+#[cfg(feature = "sweeps")]
+#[test]
+fn versions_without_long_term_support_show_exact_chains_of_every_workload() {
+    let _alone = alone();
+    judge(measured(cells(&long_term(false), &[], &[Tier::NotInlined]).unwrap()));
 }
 
 #[cfg(feature = "sweeps")]
