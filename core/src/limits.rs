@@ -149,10 +149,16 @@ pub const WASM_FUNCTIONS: usize = 1 << 12;
 /// Code objects of WebAssembly recognised by address; when they are more, all are found anew.
 pub const WASM_CODES: usize = 1 << 11;
 
-/// Sections of a WebAssembly module that are passed on the way to its names.
+/// Code of WebAssembly that is looked for in one stop: some 20 reads each. A frame that is not may be in the next stop.
+pub const WASM_LOOKS: u32 = 96;
+
+/// Bytes of a module's names that are passed after one stop.
+pub const WASM_NAME_BYTES: u64 = 128 << 10;
+
+/// Sections of a WebAssembly module, and parts of its names, that are passed on the way to its names.
 pub const WASM_SECTIONS: usize = 1024;
 
-/// Names of a module that are passed on the way to a function's.
+/// Names of a module that are looked at.
 pub const WASM_NAME_ENTRIES: u32 = 1 << 18;
 
 /// Objects of one kind whose identity one stop believed and that are compared afterwards.
@@ -167,6 +173,9 @@ pub const RECALLED_BYTES: usize = 128 << 10;
 
 /// Frames kept of such a stop.
 pub const RECALLED_FRAMES: usize = 2048;
+
+/// Look-ups of code in one stop that may find none: each looks through up to 1 MiB, for up to a millisecond.
+pub const CODE_FAILURES: u32 = 6;
 
 /// Places in compiled code of which it is known whether the frame stands there.
 pub const CODE_EDGES: usize = 1 << 12;

@@ -62,6 +62,7 @@ impl Maps {
             writable: false,
             executable: true,
             module: Some(place.module),
+            reserved_end: range.end,
         });
     }
 

@@ -113,6 +113,14 @@ impl Maps {
         self.regions.get(after.checked_sub(1)?).filter(|region| region.contains(address))
     }
 
+    /// Behind which address code may have come, since the last update, up to a pc that no region holds: the end of the
+    /// JIT code before it, behind which the target keeps room for more.
+    pub fn reserved(&self, pc: u64) -> Option<u64> {
+        let after = self.regions.partition_point(|region| region.start <= pc);
+        let before = self.regions.get(after.checked_sub(1)?)?;
+        (before.end..before.reserved_end).contains(&pc).then_some(before.end)
+    }
+
     /// The place of a pc in a file (or in the vdso); `None` in JIT code and outside code.
     pub fn place(&self, pc: u64) -> Option<FilePlace> {
         let region = self.find(pc).filter(|region| region.executable)?;
@@ -223,6 +231,15 @@ impl Maps {
             || kind == RegionKind::Stack
             || keep.iter().any(|address| (line.start..line.end).contains(address));
         if !kept {
+            let has_permission = line.readable || line.writable || line.executable;
+            if let Some(last) = self.regions.last_mut()
+                && last.is_jit()
+                && last.reserved_end == line.start
+                && kind == RegionKind::Anonymous
+                && !has_permission
+            {
+                last.reserved_end = line.end;
+            }
             return;
         }
         self.dropped.regions += u64::from(!self.copies.consider(line));
@@ -232,7 +249,7 @@ impl Maps {
                 return;
             }
             if last.is_jit() && last.end == line.start && line.executable && kind == RegionKind::Anonymous {
-                last.end = line.end;
+                (last.end, last.reserved_end) = (line.end, line.end);
                 last.writable |= line.writable;
                 last.readable &= line.readable;
                 return;
@@ -251,6 +268,7 @@ impl Maps {
             writable: line.writable,
             executable: line.executable,
             module: module.map(|index| ModuleId(index as u16)),
+            reserved_end: line.end,
         });
     }
 }

@@ -58,6 +58,9 @@ pub struct Region {
     pub executable: bool,
     /// The file, or the vdso.
     pub module: Option<ModuleId>,
+    /// Of JIT code, the address behind what follows it and was set aside without any permission: V8 reserves the
+    /// addresses of all code there will be, and makes pages of it as code comes. Else the region's end.
+    pub reserved_end: u64,
 }
 
 impl Region {

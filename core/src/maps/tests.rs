@@ -252,3 +252,25 @@ fn only_a_large_code_can_hold_v8() {
     assert!(!may_hold_v8(b"00400000-0043e000 r-xp 00000000 103:5 7 /bin/bash\n"));
     assert!(!may_hold_v8(b"00400000-00b3e000 r-xp 00000000 00:00 0\n"));
 }
+
+#[test]
+fn what_is_set_aside_behind_jit_code_may_have_become_code() {
+    let mut maps = Maps::new();
+    maps.update(
+        b"7f2a27003000-7f2a27019000 r-xp 00000000 00:00 0\n\
+          7f2a27019000-7f2a27040000 ---p 00000000 00:00 0\n\
+          7f2a27040000-7f2a27042000 rw-p 00000000 00:00 0\n\
+          7f2a27042000-7f2a27043000 ---p 00000000 00:00 0\n\
+          7f2a27043000-7f2a2707f000 r-xp 00000000 00:00 0\n\
+          7f2a2707f000-7f2a2a000000 ---p 00000000 00:00 0\n\
+          7f2a2a000000-7f2a2effe000 ---p 00000000 00:00 0\n\
+          7f2a2efff000-7f2a2f000000 ---p 00000000 00:00 0\n",
+        &[],
+    );
+    assert_eq!(maps.reserved(0x7f2a_2708_3000), Some(0x7f2a_2707_f000));
+    assert_eq!(maps.reserved(0x7f2a_2eff_dfff), Some(0x7f2a_2707_f000));
+    assert_eq!(maps.reserved(0x7f2a_2702_0000), Some(0x7f2a_2701_9000));
+    for not in [0x7f2a_2704_1000, 0x7f2a_2704_2000, 0x7f2a_2707_0000, 0x7f2a_2eff_f000, 0x7f2a_2700_0000] {
+        assert_eq!(maps.reserved(not), None, "{not:#x}");
+    }
+}

@@ -7,7 +7,7 @@ use super::cache::{Cache, Entry};
 use super::raw::FunctionId;
 use super::verify::Spans;
 use crate::arch::Edge;
-use crate::limits::{CODE_EDGES, CODE_MAPS, CODES, WITNESSES};
+use crate::limits::{CODE_EDGES, CODE_FAILURES, CODE_MAPS, CODES, WITNESSES};
 use crate::memory::{Memory, Span};
 use crate::v8::Heap;
 use crate::v8::code::{Code, CodeMaps, EveryMap, MAX_HEADER};
@@ -44,6 +44,9 @@ pub struct Codes {
     /// Starts of the code objects used in this stop.
     witnesses: Vec<u64>,
     stop: u32,
+    /// Where no code object was found in this stop, the last ones, and how many look-ups may still fail.
+    nowhere: [u64; 4],
+    failures: u32,
     next: u32,
     flushes: u64,
     missing: u64,
@@ -72,6 +75,8 @@ impl Default for Codes {
             edges: Cache::new(CODE_EDGES),
             witnesses: Vec::with_capacity(WITNESSES),
             stop: 0,
+            nowhere: [0; 4],
+            failures: 0,
             next: 0,
             flushes: 0,
             missing: 0,
@@ -122,6 +127,7 @@ impl Codes {
     pub fn begin(&mut self) {
         self.stop = self.stop.wrapping_add(1);
         self.witnesses.clear();
+        (self.nowhere, self.failures) = ([0; 4], CODE_FAILURES);
     }
 
     /// The code object whose instructions contain `pc`. The scan for one that is not known goes no
@@ -138,6 +144,10 @@ impl Codes {
             }
             return Ok(*known);
         }
+        if self.failures == 0 || self.nowhere.contains(&pc) {
+            self.missing += 1;
+            return Err(Decode::Bound);
+        }
         self.maps.may_learn = self.maps.words.is_empty();
         let mut found = heap.code_of(pc, lowest, &mut self.maps);
         if found.is_err() && !self.maps.may_learn && self.maps.words.len() < CODE_MAPS {
@@ -149,6 +159,9 @@ impl Codes {
             Ok(code) => Ok(self.enter(heap, code)),
             Err(error) => {
                 self.missing += 1;
+                self.failures -= 1;
+                self.nowhere.rotate_right(1);
+                self.nowhere[0] = pc;
                 Err(error)
             }
         }
@@ -201,13 +214,15 @@ impl Codes {
         }
     }
 
-    /// Compares what was read of a batch, and calls `broken` for each that can no longer be vouched for.
+    /// Compares what was read of a batch, and calls `other` for each in whose place another one stands, or nobody
+    /// knows what.
     pub(super) fn confirm_batch<M: Memory>(
         &mut self,
         heap: &Heap<'_, M>,
         batch: usize,
         (spans, room): (&[Span], &[u8]),
-        mut broken: impl FnMut(&KnownCode),
+        in_gc: bool,
+        mut other: impl FnMut(&KnownCode),
     ) {
         let witnesses = core::mem::take(&mut self.witnesses);
         let header = usize::from(heap.layout.code.header).min(MAX_HEADER);
@@ -218,9 +233,23 @@ impl Codes {
             let Some(at) = self.position(*start) else { continue };
             let (known, done) = (self.known[at], spans.iter().all(|span| span.done));
             let (holder, code) = bytes.split_at(HOLDER_BYTES);
-            if !done || !self.is_unchanged(heap, &known, holder, &code[..header]) {
-                broken(&known);
-                self.known.remove(at);
+            match self.code_now(heap, &known, holder, &code[..header]).filter(|_| done) {
+                Some(now) if now == (Code { flags: now.flags, ..known.code }) => {}
+                // What it points to was moved.
+                Some(now)
+                    if (now.start, now.size, now.kind)
+                        == (known.code.start, known.code.size, known.code.kind) =>
+                {
+                    let is_optimized = known.shared.is_some();
+                    let shared = if is_optimized { heap.shared_of_code(&now).ok() } else { None };
+                    self.known[at] = KnownCode { code: now, shared, ..known };
+                }
+                _ => {
+                    if !in_gc {
+                        other(&known);
+                    }
+                    self.known.remove(at);
+                }
             }
         }
         self.witnesses = witnesses;
@@ -235,23 +264,21 @@ impl Codes {
         self.known.get_mut(at)
     }
 
-    /// Whether a code object is what it was, by the first words at its instructions' header and the bytes
-    /// of its Code object.
-    fn is_unchanged<M: Memory>(
+    /// The code object that stands where one was, by the first words at its instructions' header and the bytes of its
+    /// Code object.
+    fn code_now<M: Memory>(
         &self,
         heap: &Heap<'_, M>,
         known: &KnownCode,
         holder: &[u8],
         code: &[u8],
-    ) -> bool {
+    ) -> Option<Code> {
         let leads_there = match heap.layout.code.placement {
             Placement::Inline(_) => true,
             Placement::Stream { .. } => untag(word(holder, STREAM_CODE)) == Some(known.code.address),
         };
-        let same = |now: Code| now == Code { flags: now.flags, ..known.code };
-        leads_there
-            && self.maps.words.contains(&word(holder, 0))
-            && heap.code_from(known.holder, known.code.address, code).is_ok_and(same)
+        let is_code = leads_there && self.maps.words.contains(&word(holder, 0));
+        is_code.then(|| heap.code_from(known.holder, known.code.address, code).ok()).flatten()
     }
 
     fn enter<M: Memory>(&mut self, heap: &Heap<'_, M>, code: Code) -> KnownCode {

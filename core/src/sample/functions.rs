@@ -4,7 +4,8 @@
 //! object may be a closure that lives for a moment: its words are read while the thread is stopped
 //! until it has stood still for some stops. After that, and for the rest, the words are read and
 //! compared once the thread runs again ([`verify`](super::verify)): what was there before the stop and is
-//! there after it, was there in between.
+//! there after it, was there in between. So was what has been moved from there meanwhile; where another function
+//! stands, the frame is that one's, unless the stop was in a collection, which brings others.
 
 use super::cache::{Cache, Entry};
 use super::known::{KnownFunction, KnownMap, KnownScript, KnownShared, OwnName, PROPERTIES};
@@ -382,71 +383,85 @@ impl Functions {
         }
     }
 
-    /// Compares what was read of a batch, and calls `broken` for each function that can no longer be vouched
-    /// for.
+    /// Compares what was read of a batch, and calls `other` for each function in whose place another one stands, if
+    /// that is known.
     pub(super) fn confirm_batch<M: Memory>(
         &mut self,
         heap: &Heap<'_, M>,
         batch: usize,
         (spans, buffer): (&[Span], &[u8]),
-        broken: &mut impl FnMut(FunctionId),
+        in_gc: bool,
+        other: &mut impl FnMut(FunctionId, Option<FunctionId>),
     ) {
         let witnesses = core::mem::take(&mut self.witnesses);
         let of_batch = witnesses.chunks(BATCH).nth(batch).unwrap_or_default();
         for (witness, span) in of_batch.iter().zip(spans) {
             let bytes = buffer.get(span.at as usize..).and_then(|bytes| bytes.get(..span.len as usize));
-            self.confirm(heap, *witness, bytes.filter(|_| span.done), broken);
+            let bytes = bytes.filter(|_| span.done).unwrap_or(&[]);
+            let (was, now) = match witness {
+                Witness::Function(slot) => self.confirm_function(heap, *slot as usize, bytes),
+                Witness::Shared(slot) => self.confirm_shared(heap, *slot as usize, bytes),
+            };
+            if let Some(was) = was
+                && now != Some(was)
+                && !in_gc
+            {
+                other(was, now);
+            }
         }
         self.witnesses = witnesses;
     }
 
-    fn confirm<M: Memory>(
+    /// The function that was taken to stand in a slot, and the one that does by its words now; neither where they say
+    /// nothing against it.
+    fn confirm_function<M: Memory>(
         &mut self,
         heap: &Heap<'_, M>,
-        witness: Witness,
-        bytes: Option<&[u8]>,
-        broken: &mut impl FnMut(FunctionId),
-    ) {
-        match witness {
-            Witness::Function(slot) => {
-                let slot = slot as usize;
-                // A slot that another function took over in this stop was read then.
-                let Some(known) = self.by_function.at(slot).filter(|known| known.steady >= STEADY) else {
-                    return;
-                };
-                let now = bytes.map(|bytes| (word(bytes, 0), word(bytes, heap.layout.function.shared)));
-                match now {
-                    Some((map, shared)) if (map, shared) == (known.map, known.shared) => {
-                        if !bytes.is_some_and(|bytes| known.own_name.is_in(bytes)) {
-                            // That was moved, most likely: the next stop reads its name anew.
-                            self.by_function.remove(slot);
-                        }
-                    }
-                    // The collector has just moved it: it was the one until then.
-                    Some((map, shared)) if is_forwarding(map) && shared == known.shared => {
-                        self.by_function.remove(slot);
-                    }
-                    _ => {
-                        broken(known.id);
-                        self.by_function.remove(slot);
-                    }
-                }
+        slot: usize,
+        bytes: &[u8],
+    ) -> (Option<FunctionId>, Option<FunctionId>) {
+        // A slot that another function took over in this stop was read then.
+        let known = self.by_function.at(slot).filter(|known| known.steady >= STEADY).copied();
+        let Some(known) = known else { return (None, None) };
+        let (map, shared) = (word(bytes, 0), word(bytes, heap.layout.function.shared));
+        if (map, shared) == (known.map, known.shared) && known.own_name.is_in(bytes) {
+            return (None, None);
+        }
+        // The next stop reads it anew, and its name.
+        self.by_function.remove(slot);
+        if shared == known.shared || self.function_maps.get(map).is_none() {
+            return (None, None);
+        }
+        let info = heap.shared_info(shared);
+        let now = info.and_then(|info| self.read_function(heap, &info));
+        (Some(known.id), now.ok().map(|(id, _)| id))
+    }
+
+    /// The same of a SharedFunctionInfo.
+    fn confirm_shared<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        slot: usize,
+        bytes: &[u8],
+    ) -> (Option<FunctionId>, Option<FunctionId>) {
+        let Some(known) = self.by_shared.at(slot).copied() else { return (None, None) };
+        let now = heap.shared_info_from(bytes);
+        if now.is_same_function(&known.info) {
+            return (None, None);
+        }
+        self.by_shared.remove(slot);
+        if now.map != known.info.map {
+            return (None, None);
+        }
+        // What it points to may have moved.
+        match self.read_function(heap, &now) {
+            Ok((id, is_named)) => {
+                let used = self.stop;
+                self.by_shared.put(KnownShared { info: now, id, is_named, used, ..known });
+                (Some(known.id), Some(id))
             }
-            Witness::Shared(slot) => {
-                let slot = slot as usize;
-                let Some(known) = self.by_shared.at(slot) else { return };
-                let now = bytes.map(|bytes| heap.shared_info_from(bytes));
-                let unmoved = now.map(|now| match is_forwarding(now.map) {
-                    true => SharedInfo { map: known.info.map, ..now },
-                    false => now,
-                });
-                if !unmoved.is_some_and(|now| now.is_same_function(&known.info)) {
-                    broken(known.id);
-                    self.by_shared.remove(slot);
-                } else if now != unmoved {
-                    self.by_shared.remove(slot);
-                }
-            }
+            Err(_) if now.numbers == known.info.numbers => (None, None),
+            Err(_) => (Some(known.id), None),
         }
     }
 

@@ -75,7 +75,10 @@ impl Sampler<'_> {
         };
         remark(self.truncated, "stacks could not be followed to their thread's start");
         remark(self.losses.functions, "JavaScript frames whose function could not be read");
-        remark(self.losses.stale, "JavaScript frames whose function moved while it was looked at");
+        remark(
+            self.losses.stale,
+            "JavaScript frames in whose function's place something else stood afterwards",
+        );
         remark(self.losses.leaves, "leaves caught between frames whose function could not be told");
         remark(self.losses.codes, "compiled frames whose code object was not found");
         remark(self.losses.mismatches, "optimized frames whose code says another function");
@@ -99,6 +102,7 @@ impl Sampler<'_> {
         let (functions, scripts) = self.functions.refused();
         remark(functions + scripts, "functions or scripts found their table full");
         remark(self.wasm.refused(), "WebAssembly frames found the table of functions full");
+        remark(self.wasm.unseen(), "WebAssembly frames were not looked up, since too much of a stop was new");
         remark(self.functions.strings.refused(), "names found their table full");
         remark(self.functions.strings.cut(), "names were cut to 1024 bytes");
         remark(self.recorder.cut(), "stacks were cut because the call tree is full");

@@ -9,7 +9,7 @@ use super::lines::Lines;
 use super::live::{Live, Moment};
 use super::natives::Natives;
 use super::places::Places;
-use super::raw::{FunctionId, RawFrame};
+use super::raw::{FunctionId, Position, RawFrame};
 use super::recall::{Mark, Recall};
 use super::roles::ThreadRole;
 use super::sources;
@@ -172,7 +172,7 @@ pub struct Sampler<'a> {
     walked: Walked,
     /// Nothing of the last stop is unknown.
     is_clean: bool,
-    activity: Activity,
+    pub(super) activity: Activity,
     pub(super) truncated: u64,
     wants_maps: bool,
     arguments: Option<Arguments>,
@@ -374,7 +374,7 @@ impl<'a> Sampler<'a> {
             }
             state.is_javascript = self.walked.has_javascript;
         }
-        let losses = self.losses;
+        let losses = (self.losses, self.wasm.unseen());
         let stack = StackCopy { base: sp, bytes: &self.stack[..got] };
         if let Some(arguments) = &mut self.arguments {
             arguments.begin();
@@ -397,8 +397,10 @@ impl<'a> Sampler<'a> {
         if let Some(arguments) = &mut self.arguments {
             arguments.read(&heap, &stack);
         }
-        self.is_clean =
-            self.losses == losses && self.walked.is_whole && !self.walked.met_unknown && used <= got;
+        self.is_clean = (self.losses, self.wasm.unseen()) == losses
+            && self.walked.is_whole
+            && !self.walked.met_unknown
+            && used <= got;
         self.fresh = self.frames.len();
         if let Some(mark) = self.walked.recalled {
             let room = STACK_FRAMES - self.fresh;
@@ -517,19 +519,26 @@ impl<'a> Sampler<'a> {
         self.truncated += u64::from(!self.walked.is_whole);
         let heap = Heap { memory, layout: &self.image.layout };
         let frames = &mut self.frames;
-        let mut stale = 0;
-        let mut unread = |broken: FunctionId| {
-            let is_broken = |frame: &RawFrame| matches!(frame, RawFrame::JavaScript { function, .. } if *function == broken);
-            for frame in frames.iter_mut().filter(|frame| is_broken(frame)) {
-                *frame = RawFrame::Unread;
-                stale += 1;
+        let (mut stale, mut others) = (0, 0);
+        let mut other = |was: FunctionId, now: Option<FunctionId>| {
+            for frame in frames.iter_mut() {
+                if let RawFrame::JavaScript { function, kind, .. } = *frame
+                    && function == was
+                {
+                    // Its position is that of the other's code.
+                    let of = |function| RawFrame::JavaScript { function, position: Position::NONE, kind };
+                    *frame = now.map_or(RawFrame::Unread, of);
+                    others += 1;
+                    stale += u64::from(now.is_none());
+                }
             }
         };
         let mut recalled = self.walked.recalled;
         if let Some(mark) = recalled {
             self.recall.functions(index, mark).for_each(|function| self.functions.vouch(function));
         }
-        verify(&heap, &mut self.functions, &mut self.codes, &mut unread);
+        let in_gc = self.activity == Activity::Gc;
+        verify(&heap, &mut self.functions, &mut self.codes, in_gc, &mut other);
         self.wasm.read_names(&heap, &mut self.functions.strings);
         self.losses.stale += stale;
         let state = self.threads.get_mut(index)?;
@@ -540,7 +549,7 @@ impl<'a> Sampler<'a> {
                 state.base = self.recorder.root_of(RawFrame::Thread(id));
             }
         }
-        if stale > 0 {
+        if others > 0 {
             self.recall.forget(index);
             (recalled, self.fresh, self.is_clean) = (None, self.frames.len(), false);
         }

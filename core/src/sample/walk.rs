@@ -163,16 +163,22 @@ impl<M: Memory> Walk<'_, '_, M> {
 
     /// Where an address points.
     pub fn place(&self, pc: u64) -> Where {
-        let Some(region) = self.maps.find(pc) else { return Where::Unknown };
-        if !region.executable {
-            return Where::Unknown;
-        }
-        let Some(module) = region.module else { return Where::Jit { lowest: region.start } };
+        self.place_in_region(pc).unwrap_or_else(|| self.place_beyond(pc))
+    }
+
+    fn place_in_region(&self, pc: u64) -> Option<Where> {
+        let region = self.maps.find(pc).filter(|region| region.executable)?;
+        let Some(module) = region.module else { return Some(Where::Jit { lowest: region.start }) };
         let offset = region.file_offset(pc);
         if module == self.v8 && self.builtins.contains(offset) {
-            return Where::Builtin(self.builtins.at(offset));
+            return Some(Where::Builtin(self.builtins.at(offset)));
         }
-        Where::Native(crate::maps::FilePlace { module, offset })
+        Some(Where::Native(crate::maps::FilePlace { module, offset }))
+    }
+
+    /// Where an address points that no region of code held when they were read.
+    fn place_beyond(&self, pc: u64) -> Where {
+        self.maps.reserved(pc).map_or(Where::Unknown, |lowest| Where::Jit { lowest })
     }
 
     fn step(&mut self, cursor: &mut Cursor) -> Next {
@@ -187,12 +193,13 @@ impl<M: Memory> Walk<'_, '_, M> {
             return Next::End;
         }
         let pc = cursor.registers.pc.wrapping_sub(cursor.is_return.into());
-        match self.place(pc) {
+        let place = self.place_in_region(pc);
+        cursor.walked.met_unknown |= place.is_none();
+        match place.unwrap_or_else(|| self.place_beyond(pc)) {
             Where::Native(place) => self.native(cursor, place),
             Where::Unknown => {
-                cursor.walked.met_unknown = true;
-                if self.out.is_empty() {
-                    // Code mapped since the regions were read: most likely V8's.
+                // Code mapped since the regions were read: most likely V8's.
+                if self.out.is_empty() || self.is_v8_frame(fp, sp) {
                     return self.javascript(cursor, Where::Jit { lowest: pc.saturating_sub(1 << 20) });
                 }
                 self.out.push(Found::Nowhere(pc));
@@ -298,7 +305,19 @@ impl<M: Memory> Walk<'_, '_, M> {
     }
 
     pub(super) fn is_code(&self, pc: u64) -> bool {
-        self.maps.find(pc).is_some_and(|region| region.executable)
+        self.maps.find(pc).is_some_and(|region| region.executable) || self.maps.reserved(pc).is_some()
+    }
+
+    /// Whether the frame at `fp` is one of V8's by its own words: a frame's type, or a function.
+    fn is_v8_frame(&mut self, fp: u64, sp: u64) -> bool {
+        if fp < sp || !fp.is_multiple_of(8) {
+            return false;
+        }
+        let words = self.word(fp.wrapping_sub(8)).zip(self.word(fp.wrapping_sub(16)));
+        words.is_some_and(|(context, function)| match self.marker(context, function) {
+            Some(frame_type) => frame_type != FrameType::Unknown,
+            None => self.functions.of_function(&self.heap, function).is_ok(),
+        })
     }
 
     pub(super) fn word(&self, address: u64) -> Option<u64> {

@@ -211,7 +211,8 @@ impl<M: Memory> Heap<'_, M> {
         let from = name.map_or(0, |name| name + 1);
         let position = words.get(from..).unwrap_or(&[]).windows(3).find_map(|window| {
             let (start, end) = (smi(window[0])?, smi(window[1])?);
-            (!is_smi(window[2]) && 0 <= start && start < end).then_some(start as u32)
+            // A default constructor has both at its class.
+            (!is_smi(window[2]) && 0 <= start && start <= end).then_some(start as u32)
         });
         Ok(Start { position, is_named })
     }

@@ -7,7 +7,6 @@
 use super::heap::{Decode, Heap, half, untag, word};
 use crate::limits::{NAME_BYTES, WASM_NAME_ENTRIES, WASM_SECTIONS};
 use crate::memory::Memory;
-use alloc::string::String;
 
 /// Words of a `NativeModule` that are searched: the map ends at 0x1e0 where it is latest.
 const MODULE_WORDS: usize = 0x400 / 8;
@@ -21,6 +20,9 @@ const CODE_BYTES: usize = 64;
 
 /// Bytes of a node of libstdc++'s map: color, parent, left, right, then key and value.
 const NODE_BYTES: usize = 48;
+
+/// Bytes of a module that are read at once.
+const READ_BYTES: usize = 8 << 10;
 
 /// Steps down the map: twice the logarithm of more code than there can be.
 const MAP_STEPS: usize = 64;
@@ -88,11 +90,23 @@ impl<M: Memory> Heap<'_, M> {
         })
     }
 
-    /// The code of a module that holds an address.
-    pub fn find_wasm_code(&self, module: u64, pc: u64) -> Result<WasmCode, Decode> {
+    /// The code of a module that holds an address, and whether it stood in the module's map.
+    ///
+    /// `place`: which word of a module is its map's root, which is the same one in all; `None` until it was found.
+    pub fn find_wasm_code(
+        &self,
+        module: u64,
+        pc: u64,
+        place: &mut Option<usize>,
+    ) -> Result<(WasmCode, bool), Decode> {
         let words = self.module_words(module);
-        let in_map = self.code_map(module, &words).and_then(|root| self.code_in_map(root, module, pc));
-        in_map.or_else(|| self.code_in_list(&words, module, pc)).ok_or(Decode::Bound)
+        if place.is_none() {
+            *place = self.code_map(module, &words);
+        }
+        let root = place.and_then(|place| words.get(place)).filter(|root| is_pointer(**root));
+        let in_map = root.and_then(|root| self.code_in_map(*root, module, pc));
+        let in_list = || self.code_in_list(&words, module, pc).map(|code| (code, false));
+        in_map.map(|code| (code, true)).or_else(in_list).ok_or(Decode::Bound)
     }
 
     #[inline(never)]
@@ -114,17 +128,18 @@ impl<M: Memory> Heap<'_, M> {
         Some(bytes)
     }
 
-    /// The root of the map of a module's code: a node whose parent is in the module, and whose value is code
-    /// of the module that starts where the key says.
-    fn code_map(&self, module: u64, words: &[u64; MODULE_WORDS]) -> Option<u64> {
+    /// Which word is the root of the map of a module's code: a node whose parent is in the module, and whose value
+    /// is code of the module that starts where the key says.
+    fn code_map(&self, module: u64, words: &[u64; MODULE_WORDS]) -> Option<usize> {
         // The header of the map: a color, the root, the first and the last node.
-        let is_root = |at: u64, root: u64| {
+        let is_root = |at: usize, root: u64| {
             let node = self.map_node(root)?;
             let code = self.wasm_code(word(&node, 40), module).ok()?;
-            (word(&node, 8) == module.wrapping_add(at * 8) && word(&node, 32) == code.start).then_some(root)
+            let header = module.wrapping_add((at as u64).wrapping_sub(1).wrapping_mul(8));
+            (word(&node, 8) == header && word(&node, 32) == code.start).then_some(())
         };
-        let mut roots = (0..).zip(words.iter().skip(1)).filter(|(_, word)| is_pointer(**word));
-        roots.find_map(|(at, root)| is_root(at, *root))
+        let mut roots = words.iter().enumerate().skip(1).filter(|(_, word)| is_pointer(**word));
+        roots.find(|(at, root)| is_root(*at, **root).is_some()).map(|(at, _)| at)
     }
 
     fn code_in_map(&self, root: u64, module: u64, pc: u64) -> Option<WasmCode> {
@@ -178,35 +193,69 @@ impl<M: Memory> Heap<'_, M> {
         vectors.find_map(of).ok_or(Decode::Bound)
     }
 
-    /// Appends the name that a module's name section has for a function.
-    pub fn wasm_function_name(&self, bytes: WireBytes, index: u32, into: &mut String) -> Option<()> {
+    /// The names that a module's name section has for its functions; `None` if it has none.
+    pub fn wasm_names(&self, bytes: WireBytes) -> Option<WasmNames> {
         const FUNCTION_NAMES: u8 = 1;
         let mut reader = Reader::new(self.memory, bytes.start, bytes.end);
-        let end = (0..WASM_SECTIONS).find_map(|_| reader.section_is_names())??;
-        reader.end = end;
-        loop {
+        reader.end = (0..WASM_SECTIONS).find_map(|_| reader.section_is_names())??;
+        for _ in 0..WASM_SECTIONS {
             let (id, size) = (reader.byte()?, reader.number()?);
             if id == FUNCTION_NAMES {
-                break;
+                let left = reader.number()?.min(WASM_NAME_ENTRIES);
+                return Some(WasmNames { at: reader.at, end: reader.end, left });
             }
             reader.skip(size)?;
         }
-        for _ in 0..reader.number()?.min(WASM_NAME_ENTRIES) {
-            let (number, len) = (reader.number()?, reader.number()?);
-            if number > index {
+        None
+    }
+
+    /// Passes over the next names, which come in the order of their functions' indices, until some `bytes` are behind
+    /// it. `wants` says of an index whose name it is, if that is of interest, and `take` gets it then, at most
+    /// [`NAME_BYTES`]. Whether there are more up to index `last`.
+    pub fn next_wasm_names<T>(
+        &self,
+        names: &mut WasmNames,
+        bytes: u64,
+        last: u32,
+        mut wants: impl FnMut(u32) -> Option<T>,
+        mut take: impl FnMut(T, &[u8]),
+    ) -> bool {
+        let mut reader = Reader::new(self.memory, names.at, names.end);
+        let until = names.at.saturating_add(bytes);
+        let mut next = || {
+            let (index, len) = (reader.number()?, reader.number()?);
+            if index > last {
                 return None;
             }
-            if number == index {
+            if let Some(whose) = wants(index) {
                 let mut name = [0; NAME_BYTES];
                 let name = name.get_mut(..(len as usize).min(NAME_BYTES))?;
                 name.iter_mut().try_for_each(|byte| reader.byte().map(|next| *byte = next))?;
-                into.push_str(&String::from_utf8_lossy(name));
-                return Some(());
+                take(whose, name);
+                reader.skip(len - name.len() as u32)?;
+            } else {
+                reader.skip(len)?;
             }
-            reader.skip(len)?;
+            Some(reader.at)
+        };
+        while names.left > 0 && names.at < until {
+            match next() {
+                Some(at) => (names.at, names.left) = (at, names.left - 1),
+                None => names.left = 0,
+            }
         }
-        None
+        names.left > 0
     }
+}
+
+/// How far a pass over a module's names is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WasmNames {
+    /// Address of the next entry.
+    at: u64,
+    end: u64,
+    /// Entries to come.
+    left: u32,
 }
 
 const fn is_pointer(word: u64) -> bool {
@@ -216,7 +265,7 @@ const fn is_pointer(word: u64) -> bool {
 /// Reads a module's bytes from front to back, a part at a time.
 struct Reader<'m, M> {
     memory: &'m M,
-    buffer: [u8; 1024],
+    buffer: [u8; READ_BYTES],
     /// Address of the buffer's first byte, and how many it holds.
     base: u64,
     len: usize,
@@ -226,7 +275,7 @@ struct Reader<'m, M> {
 
 impl<'m, M: Memory> Reader<'m, M> {
     fn new(memory: &'m M, at: u64, end: u64) -> Self {
-        Reader { memory, buffer: [0; 1024], base: at, len: 0, at, end }
+        Reader { memory, buffer: [0; READ_BYTES], base: at, len: 0, at, end }
     }
 
     #[inline(never)]
@@ -291,6 +340,7 @@ mod tests {
     use crate::memory::Recorded;
     use crate::v8::fixture::layout;
     use crate::v8::layout::WasmLayout;
+    use alloc::string::String;
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
@@ -330,13 +380,20 @@ mod tests {
         module(&mut memory, [0x1000, 0x2000, 0x3000]);
         let layout = crate::v8::Layout { wasm: Some(WASM), ..layout() };
         let heap = heap_of(&memory, &layout);
+        let mut place = None;
         for (pc, index) in
             [(0x1000, Some(0)), (0x207f, Some(1)), (0x3001, Some(2)), (0x2080, None), (0xfff, None)]
         {
-            assert_eq!(heap.find_wasm_code(MODULE, pc).ok().and_then(|code| code.index), index, "{pc:#x}");
+            assert_eq!(
+                heap.find_wasm_code(MODULE, pc, &mut place).ok().and_then(|found| found.0.index),
+                index,
+                "{pc:#x}"
+            );
         }
+        assert_eq!(place, Some(0x140 / 8));
         memory.put_word(0x40_0100, MODULE + 8);
-        assert!(heap_of(&memory, &layout).find_wasm_code(MODULE, 0x2000).is_err(), "code of another module");
+        let found = heap_of(&memory, &layout).find_wasm_code(MODULE, 0x2000, &mut place);
+        assert!(found.is_err(), "code of another module");
     }
 
     #[test]
@@ -353,12 +410,14 @@ mod tests {
             memory.put_word(MODULE + 0x180 + at * 8, word);
         }
         let layout = crate::v8::Layout { wasm: Some(WASM), ..layout() };
-        let found = |pc| heap_of(&memory, &layout).find_wasm_code(MODULE, pc).map(|code| code.object);
+        let found =
+            |pc| heap_of(&memory, &layout).find_wasm_code(MODULE, pc, &mut None).map(|found| found.0.object);
         assert_eq!(found(0x4010), Ok(0x50_0000));
         assert!(found(0x4040).is_err());
     }
 
-    fn names(sections: &[&[u8]], index: u32) -> Option<String> {
+    /// The names of these functions, found in parts of so many bytes.
+    fn names(sections: &[&[u8]], wanted: &[u32], part: u64) -> Vec<(u32, String)> {
         let mut memory = Recorded::new();
         let bytes: Vec<u8> = [b"\0asm\x01\0\0\0", &sections.concat()[..]].concat();
         memory.put(MODULE, &[0; MODULE_WORDS * 8]);
@@ -368,27 +427,35 @@ mod tests {
         memory.put(BYTES, &bytes);
         let layout = crate::v8::Layout { wasm: Some(WASM), ..layout() };
         let heap = heap_of(&memory, &layout);
-        let mut name = String::new();
-        heap.wasm_function_name(heap.wire_bytes(MODULE).ok()?, index, &mut name)?;
-        Some(name)
+        let mut found = Vec::new();
+        let Some(mut names) = heap.wire_bytes(MODULE).ok().and_then(|bytes| heap.wasm_names(bytes)) else {
+            return found;
+        };
+        let last = wanted.iter().copied().max().unwrap_or(0);
+        let mut take = |index, name: &[u8]| found.push((index, String::from_utf8_lossy(name).into()));
+        let wants = |index| wanted.contains(&index).then_some(index);
+        while heap.next_wasm_names(&mut names, part, last, wants, &mut take) {}
+        found
     }
 
     #[test]
-    fn a_function_has_the_name_of_the_name_section() {
+    fn functions_have_the_names_of_the_name_section() {
         let other = b"\x01\x02\x60\x00";
         let names_section = b"\x00\x15\x04name\x00\x02\x01m\x01\x0a\x02\x01\x03one\x04\x02\xc3\xa9";
-        for (index, name) in [(1, Some("one")), (4, Some("é")), (0, None), (3, None), (9, None)] {
-            assert_eq!(names(&[other, names_section], index).as_deref(), name, "{index}");
+        let (one, four) = ((1, String::from("one")), (4, String::from("é")));
+        for part in [1, 6, 1000] {
+            assert_eq!(names(&[other, names_section], &[0, 1, 3, 4, 9], part), [one.clone(), four.clone()]);
+            assert_eq!(names(&[other, names_section], &[4], part), [four.clone()]);
+            assert_eq!(names(&[other], &[1], part), []);
+            assert_eq!(names(&[names_section.split_last().unwrap().1], &[1, 4], part), [], "cut");
         }
-        assert_eq!(names(&[other], 1), None);
-        assert_eq!(names(&[names_section.split_last().unwrap().1], 4), None, "cut");
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_as_names_or_not(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = names(&[b"\0\xff\x01\x04name", &bytes], 1);
-            let _ = names(&[&bytes], 1);
+            let _ = names(&[b"\0\xff\x01\x04name", &bytes], &[1], 64);
+            let _ = names(&[&bytes], &[1], 64);
         }
     }
 }
