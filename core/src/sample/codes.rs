@@ -14,6 +14,7 @@ use crate::v8::code::{Code, CodeMaps, EveryMap, MAX_HEADER};
 use crate::v8::heap::{Decode, untag, word};
 use crate::v8::layout::{CodeKind, Placement, STREAM_CODE};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// A code object's number: one that was compiled anew, or moved, has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -165,6 +166,12 @@ impl Codes {
                 Err(error)
             }
         }
+    }
+
+    /// Whether some that are known lie in a range of addresses.
+    pub fn are_in(&self, range: &Range<u64>) -> bool {
+        let at = self.known.partition_point(|known| known.code.start < range.start);
+        self.known.get(at).is_some_and(|known| known.code.start < range.end)
     }
 
     /// The SharedFunctionInfo of optimized code, read anew: the one that is known may have moved.

@@ -103,6 +103,13 @@ const BATCH: usize = 64;
 /// Bytes of a buffer into which the words of a batch are read.
 pub(super) const WITNESS_ROOM: usize = BATCH * SharedInfo::MAX_SIZE;
 
+/// What names of WebAssembly modules' scripts begin with (`WasmEngine::GetOrCreateScript`, V8 8.0; before, without a
+/// second part).
+const WASM_SCRIPT: &str = "wasm://wasm/";
+
+/// What V8's own profiler calls the functions through which JavaScript calls WebAssembly.
+const JS_TO_WASM: &str = "js-to-wasm";
+
 /// Bytes of a JSFunction up to its SharedFunctionInfo, in every version.
 const FUNCTION_BYTES: usize = 48;
 
@@ -473,6 +480,13 @@ impl Functions {
         let script = heap.script(info.script)?;
         let script = script.map(|script| self.of_script(heap, info.script, script)).transpose()?;
         self.buffer.clear();
+        if script.is_some_and(|script| self.is_wasm(script)) {
+            // What the module exports is called through a function of V8's own, whose name is a number.
+            let name = self.strings.intern(JS_TO_WASM).unwrap_or(Text::EMPTY);
+            let function = Function { name, script: None, start: Position::NONE, is_builtin: true };
+            let id = self.functions.intern(function).map_err(|_| Decode::Bound)?;
+            return Ok((FunctionId(id), true));
+        }
         let start = heap.function_name(info, &mut self.buffer)?;
         if self.buffer.is_empty() {
             // Is there none, or do reads fail by now, as they do late in a stop?
@@ -508,10 +522,15 @@ impl Functions {
         };
         let id = self.scripts.intern(info).map(ScriptId).map_err(|_| Decode::Bound)?;
         self.by_script.put(KnownScript { tagged, script, id });
-        if self.unread.len() < UNREAD {
+        if self.unread.len() < UNREAD && !self.is_wasm(id) {
             self.unread.push(Unread { id, script, tries: 0 });
         }
         Ok(id)
+    }
+
+    /// Whether a script is a WebAssembly module, which has no source.
+    pub fn is_wasm(&self, script: ScriptId) -> bool {
+        self.script(script).is_some_and(|script| self.strings.get(script.name).starts_with(WASM_SCRIPT))
     }
 
     /// The next script whose lines are to be read, of at most this many characters.

@@ -91,7 +91,7 @@ impl<M: Memory> Identify<'_, '_, M> {
                 Found::Stub(_) => self.push(RawFrame::Glue(FrameType::Stub)),
                 Found::Typed(FrameType::RegExp) => self.push(RawFrame::RegExp),
                 Found::Wasm { pc, instance } => {
-                    let function = self.wasm.find(&self.heap, pc, instance);
+                    let function = self.wasm.find(&self.heap, self.moment.arch, pc, instance);
                     self.push(RawFrame::Wasm(function));
                 }
                 Found::Typed(FrameType::Wasm) => self.push(RawFrame::Wasm(None)),
@@ -150,17 +150,17 @@ impl<M: Memory> Identify<'_, '_, M> {
     }
 
     fn javascript(&mut self, frame: &JsFrame, handler: Option<Handler>) {
+        let known = self.function(frame.function);
+        if let Ok((function, _)) = known
+            && self.is_builtin(function)
+        {
+            return self.builtin(frame, function);
+        }
         let code = match (frame.at, frame.pc) {
             (Where::Jit { lowest }, Some(pc)) => self.codes.find(&self.heap, pc, lowest).ok(),
             _ => None,
         };
-        let (function, shared) = match self.function(frame.function) {
-            Ok(function) => function,
-            Err(_) => return self.no_function(frame, code.as_ref()),
-        };
-        if self.is_builtin(function) {
-            return self.builtin(frame, function);
-        }
+        let Ok((function, shared)) = known else { return self.no_function(frame, code.as_ref()) };
         if let Where::Builtin(Some(builtin)) = frame.at
             && let Some(builtin) = self.builtins.get(builtin)
             && matches!(builtin.role, Role::BaselinePrologue | Role::BaselineEpilogue)

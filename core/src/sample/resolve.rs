@@ -95,7 +95,8 @@ impl Sampler<'_> {
         );
         let refused = self.lines.refused();
         let scripts = (0..).map(ScriptId).take_while(|id| self.functions.script(*id).is_some());
-        let without = scripts.filter(|id| !self.lines.has(*id)).count() as u64;
+        let without =
+            scripts.filter(|id| !self.lines.has(*id) && !self.functions.is_wasm(*id)).count() as u64;
         remark(refused, "scripts whose lines found no room");
         remark(without.saturating_sub(refused), "scripts whose source could not be read");
         remark(self.sources.refused(), "scripts whose text found no room");

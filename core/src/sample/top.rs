@@ -17,8 +17,8 @@ impl<M: Memory> Walk<'_, '_, M> {
     /// `None`: the frame stands.
     pub(super) fn top_in_heap(&mut self, cursor: &mut Cursor, lowest: u64) -> Option<Next> {
         let pc = cursor.registers.pc;
-        if self.wasm.is_known(pc) {
-            return self.top_in_wasm(cursor);
+        if self.is_wasm(pc) {
+            return self.top_in_wasm(cursor).or_else(|| self.under_wasm(cursor));
         }
         let Ok(known) = self.codes.find(&self.heap, pc, lowest) else { return self.top_in_wasm(cursor) };
         if !known.code.kind.is_javascript() && known.code.kind != CodeKind::RegExp {
@@ -85,6 +85,31 @@ impl<M: Memory> Walk<'_, '_, M> {
             return None;
         }
         self.out.push(Found::Wasm { pc, instance: 0 });
+        cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
+        cursor.registers.pc = back;
+        cursor.is_return = true;
+        Some(Next::Caller)
+    }
+
+    /// Whether a pc is in code of WebAssembly: that is known to be, or lies among such code alone.
+    fn is_wasm(&self, pc: u64) -> bool {
+        let Some(region) = self.maps.find(pc) else { return self.wasm.is_known(pc) };
+        let region = region.start..region.end;
+        self.wasm.is_known(pc) || (self.wasm.is_in(&region) && !self.codes.are_in(&region))
+    }
+
+    /// The top frame in WebAssembly's code that is at no edge of a function, as in its table of jumps: where the frame
+    /// that stands is another's, the return address is on the top of the stack. `None`: it is its own.
+    fn under_wasm(&mut self, cursor: &mut Cursor) -> Option<Next> {
+        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
+        let pc = cursor.registers.pc;
+        let marker = self.marker(self.word(fp.wrapping_sub(8))?, self.word(fp.wrapping_sub(16))?);
+        if matches!(marker, Some(FrameType::Wasm | FrameType::WasmGlue)) {
+            return None;
+        }
+        let back = self.unframed_return(cursor).filter(|back| self.is_code(back.wrapping_sub(1)))?;
+        self.out.push(Found::Wasm { pc, instance: 0 });
+        let popped = if self.arch.link_register().is_some() { 0 } else { 8 };
         cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
         cursor.registers.pc = back;
         cursor.is_return = true;

@@ -1,6 +1,7 @@
 //! WebAssembly functions met so far, and the code that they run.
 
 use super::raw::WasmId;
+use crate::arch::Arch;
 use crate::limits::{WASM_CODES, WASM_FUNCTIONS, WASM_LOOKS, WASM_NAME_BYTES};
 use crate::memory::Memory;
 use crate::profile::{Strings, Text};
@@ -8,9 +9,13 @@ use crate::v8::Heap;
 use crate::v8::wasm::{WasmCode, WasmNames};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// What it takes to look for code in vain, or in the list of what is not in the map yet, in look-ups of the map.
 const LIST_LOOK: u32 = 16;
+
+/// Bytes that hold a jump.
+const JUMP_BYTES: usize = 8;
 
 /// A function of a module.
 #[derive(Clone, Copy, Debug)]
@@ -89,13 +94,39 @@ impl WasmTable {
         self.at(pc).is_some()
     }
 
+    /// Whether some lay in a range of addresses.
+    pub fn is_in(&self, range: &Range<u64>) -> bool {
+        let at = self.codes.partition_point(|known| known.code.start < range.start);
+        self.codes.get(at).is_some_and(|known| known.code.start < range.end)
+    }
+
     fn at(&self, pc: u64) -> Option<usize> {
         let at = self.codes.partition_point(|known| known.code.start <= pc).checked_sub(1)?;
         self.codes.get(at).is_some_and(|known| known.code.contains(pc)).then_some(at)
     }
 
     /// The function that runs at `pc`, in a frame that holds `instance` (0 where it is not known).
-    pub fn find<M: Memory>(&mut self, heap: &Heap<'_, M>, pc: u64, instance: u64) -> Option<WasmId> {
+    pub fn find<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        arch: Arch,
+        pc: u64,
+        instance: u64,
+    ) -> Option<WasmId> {
+        let known = self.code(heap, pc, instance)?;
+        if known.code.index.is_some() {
+            return known.function;
+        }
+        // A call goes through a table of jumps, each to a function.
+        let mut jump = [0; JUMP_BYTES];
+        let read = heap.memory.read_prefix(pc, &mut jump);
+        let to = arch.jump(jump.get(..read)?, 0)?;
+        self.code(heap, pc.wrapping_add_signed(to), instance)?.function
+    }
+
+    /// The code that holds `pc`.
+    fn code<M: Memory>(&mut self, heap: &Heap<'_, M>, pc: u64, instance: u64) -> Option<Known> {
+        let mut module = None;
         if let Some(at) = self.at(pc)
             && let Some(known) = self.codes.get_mut(at)
         {
@@ -103,15 +134,16 @@ impl WasmTable {
                 || heap.wasm_code(known.code.object, known.code.module) == Ok(known.code)
             {
                 known.checked = self.stop;
-                return known.function;
+                return Some(*known);
             }
+            module = Some(known.code.module);
             self.codes.remove(at);
         }
         if self.looks == 0 {
             self.unseen += 1;
             return None;
         }
-        let module = heap.native_module(instance).ok()?;
+        let module = heap.native_module(instance).ok().or(module)?;
         let found = heap.find_wasm_code(module, pc, &mut self.map_place);
         let cost = if found.is_ok_and(|(_, is_mapped)| is_mapped) { 1 } else { LIST_LOOK };
         self.looks = self.looks.saturating_sub(cost);
@@ -121,10 +153,10 @@ impl WasmTable {
         if self.codes.len() == WASM_CODES {
             self.codes.clear();
         }
-        let function = self.function(code);
+        let known = Known { code, function: self.function(code), checked: self.stop };
         let at = self.codes.partition_point(|old| old.code.start <= code.start);
-        self.codes.insert(at, Known { code, function, checked: self.stop });
-        function
+        self.codes.insert(at, known);
+        Some(known)
     }
 
     fn function(&mut self, code: WasmCode) -> Option<WasmId> {
