@@ -182,6 +182,8 @@ fn webassembly_and_regular_expressions_are_named() {
         });
         tell(&format!("{version}: {all} in WebAssembly, {named} and {numbered} told; {regexp} in a regexp"));
         assert!(named > 20 && numbered > 20 && regexp > 20, "{version}: {stacks:?}");
+        let script = count(&|stack| stack.frames.iter().any(|label| label.contains("wasm://")));
+        assert_eq!(script, 0, "{version}: what calls WebAssembly is no function of a script: {stacks:?}");
         assert!((named + numbered) * 100 >= all * 97, "{version}: {named} + {numbered} of {all}: {stacks:?}");
     }
 }
