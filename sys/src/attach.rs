@@ -148,8 +148,10 @@ impl std::error::Error for Refusal {}
 /// Looks at a process before anything is done to it: all refusals that need no attempt.
 #[inline(never)]
 pub fn check(pid: u32) -> Result<Process, Refusal> {
-    let process =
-        Process::open(pid).map_err(|errno| if is_hidden(pid) { Refusal::Hidden } else { gone(errno) })?;
+    let process = Process::open(pid).map_err(|errno| match errno {
+        Errno::NOENT | Errno::SRCH | Errno::PERM | Errno::ACCESS if is_hidden(pid) => Refusal::Hidden,
+        errno => gone(errno),
+    })?;
     let status = process.status().map_err(gone)?;
     let own = std::process::id();
     if status.tgid == own {

@@ -10,6 +10,7 @@
 pub mod arch;
 pub mod attach;
 pub mod clock;
+pub mod files;
 pub mod memory;
 pub mod process;
 pub mod session;

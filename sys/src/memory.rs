@@ -33,7 +33,8 @@ impl ProcessMemory {
             late: Cell::new(0),
             calls: Cell::new(0),
         };
-        let refused = memory.vectored(&[nowhere()], &[remote_piece(0, 1)]);
+        // SAFETY: nothing at all.
+        let refused = unsafe { memory.vectored(&[nowhere()], &[remote_piece(0, 1)]) };
         if matches!(refused, Err(Errno::NOSYS | Errno::PERM)) {
             memory.file = crate::process::open_at(None, &format!("/proc/{pid}/mem")).ok();
         }
@@ -65,11 +66,14 @@ impl ProcessMemory {
     }
 
     /// Bytes read: the leading ones, up to the first that cannot be read.
-    fn vectored(&self, local: &[libc::iovec], remote: &[libc::iovec]) -> Result<usize, Errno> {
+    ///
+    /// # Safety
+    ///
+    /// The local ranges must be of buffers that the caller has for itself, or empty. Remote ones may be anything.
+    unsafe fn vectored(&self, local: &[libc::iovec], remote: &[libc::iovec]) -> Result<usize, Errno> {
         self.calls.set(self.calls.get() + 1);
-        // SAFETY: the callers of this private function pass local ranges that are exclusively borrowed
-        // buffers, or nothing at all; remote addresses are only looked up in the
-        // other process. Array lengths are those of the slices.
+        // SAFETY: local ranges are as the caller promises; remote addresses are only looked up in the other
+        // process. Array lengths are those of the slices.
         let read = unsafe {
             libc::process_vm_readv(
                 self.pid as libc::pid_t,
@@ -92,7 +96,8 @@ impl ProcessMemory {
             return rustix::io::pread(file, into, address).unwrap_or(0);
         }
         let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
-        self.vectored(&[local], &[remote_piece(address, into.len())]).unwrap_or(0)
+        // SAFETY: the range of `into`.
+        unsafe { self.vectored(&[local], &[remote_piece(address, into.len())]) }.unwrap_or(0)
     }
 }
 
@@ -139,7 +144,8 @@ impl ProcessMemory {
             return count.max(1);
         }
         // The kernel stops at the first range that it cannot read whole.
-        let mut bytes = match self.vectored(&local[..count], &remote[..count]) {
+        // SAFETY: ranges inside `buffer`, which is borrowed; where they overlap, the kernel writes one after the other.
+        let mut bytes = match unsafe { self.vectored(&local[..count], &remote[..count]) } {
             Ok(bytes) => bytes,
             Err(Errno::FAULT) => 0,
             // No process, no permission: nothing more can come.

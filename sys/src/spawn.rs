@@ -67,11 +67,12 @@ impl Child {
         let before = signals.before();
         let mut command = Command::new(program);
         command.args(arguments);
-        // SAFETY: the closure runs in the child between fork and exec and makes two system calls, which are
+        // SAFETY: the closure runs in the child between fork and exec and makes three system calls, which are
         // safe there.
         unsafe {
             command.pre_exec(move || {
                 before.restore();
+                crate::files::restore_limit();
                 Ok(())
             })
         };

@@ -30,27 +30,34 @@ struct PacMask {
 /// elsewhere. They follow from the size of the address space alone, so they are asked for once.
 fn return_mask(tid: u32) -> u64 {
     static MASK: OnceLock<u64> = OnceLock::new();
-    *MASK.get_or_init(|| {
-        let mut mask = PacMask::default();
-        match register_set(tid, NT_ARM_PAC_MASK, &mut mask) {
-            Ok(size) if size == size_of::<PacMask>() => mask.instructions,
-            // No such set of registers.
-            _ => 0,
-        }
-    })
+    if let Some(mask) = MASK.get() {
+        return *mask;
+    }
+    let mut mask = PacMask::default();
+    // SAFETY: a struct of integers.
+    match unsafe { register_set(tid, NT_ARM_PAC_MASK, &mut mask) } {
+        Ok(size) if size == size_of::<PacMask>() => *MASK.get_or_init(|| mask.instructions),
+        // No such set of registers.
+        Ok(_) | Err(Errno::INVAL) => *MASK.get_or_init(|| 0),
+        // The thread was killed where it stood, most likely: another one will tell.
+        Err(_) => 0,
+    }
 }
 
 pub(super) fn read(tid: u32) -> Result<Registers, Errno> {
     // SAFETY: a struct of integers, for which zero is a value.
     let mut raw: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-    if register_set(tid, NT_PRSTATUS, &mut raw)? < size_of_val(&raw) {
+    // SAFETY: a struct of integers.
+    if unsafe { register_set(tid, NT_PRSTATUS, &mut raw) }? < size_of_val(&raw) {
         // A thread in 32-bit mode has a smaller set.
         return Err(Errno::NOEXEC);
     }
     let mut tls = 0u64;
-    register_set(tid, NT_ARM_TLS, &mut tls)?;
+    // SAFETY: integers, this and the next.
+    unsafe { register_set(tid, NT_ARM_TLS, &mut tls) }?;
     let mut syscall = -1i32;
-    register_set(tid, NT_ARM_SYSTEM_CALL, &mut syscall)?;
+    // SAFETY: as above.
+    unsafe { register_set(tid, NT_ARM_SYSTEM_CALL, &mut syscall) }?;
     let mut registers = Registers { pc: raw.pc, tls, syscall: i64::from(syscall), ..Registers::default() };
     registers.return_mask = return_mask(tid);
     registers.general[..31].copy_from_slice(&raw.regs);

@@ -30,10 +30,13 @@ pub(crate) fn broken_off(result: i64) -> bool {
 }
 
 /// Reads one register set of a stopped thread into `set` and says how many bytes the kernel has of it.
-pub(crate) fn register_set<T: Copy>(tid: u32, which: i32, set: &mut T) -> Result<usize, crate::Errno> {
+///
+/// # Safety
+///
+/// Any bytes must be a value of `T`, as of integers and structs of them.
+pub(crate) unsafe fn register_set<T: Copy>(tid: u32, which: i32, set: &mut T) -> Result<usize, crate::Errno> {
     let mut piece = libc::iovec { iov_base: (set as *mut T).cast(), iov_len: size_of::<T>() };
-    // SAFETY: the kernel writes at most `iov_len` bytes into `set`, which lives here and is `Copy` data
-    // of integers for every caller in this module, so any bytes are a value of it.
+    // SAFETY: the kernel writes at most `iov_len` bytes into `set`, which lives here and takes any.
     unsafe {
         crate::tracer::ptrace(libc::PTRACE_GETREGSET as _, tid, which as usize, (&raw mut piece) as usize)?
     };

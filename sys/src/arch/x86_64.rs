@@ -26,7 +26,8 @@ const NT_PRSTATUS: i32 = 1;
 pub(super) fn read(tid: u32) -> Result<Registers, Errno> {
     // SAFETY: a struct of integers, for which zero is a value.
     let mut raw: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-    if register_set(tid, NT_PRSTATUS, &mut raw)? < size_of_val(&raw) {
+    // SAFETY: a struct of integers.
+    if unsafe { register_set(tid, NT_PRSTATUS, &mut raw) }? < size_of_val(&raw) {
         // A thread in 32-bit mode has a smaller set.
         return Err(Errno::NOEXEC);
     }

@@ -28,7 +28,11 @@ impl Hand<'_> {
                 return Err(refusal);
             }
         };
-        self.rescan(number, visitor);
+        if let Err(errno) = self.rescan(number, visitor) {
+            let refusal = attach::refused(&self.session.targets[usize::from(number)].process, errno);
+            self.end_process(number, ProcessEnd::Gone, visitor);
+            return Err(refusal);
+        }
         let session = &mut *self.session;
         if let Some(thread) = session.table.find(pid) {
             if thread.state == State::Loose {
@@ -44,10 +48,9 @@ impl Hand<'_> {
     }
 
     pub fn keep(&mut self, slot: usize, seized: Seized) {
-        if self.seized.len() <= slot {
-            self.seized.resize_with(slot + 1, || None);
+        if let Some(place) = self.seized.get_mut(slot) {
+            self.traced += u32::from(place.replace(seized).is_none());
         }
-        self.traced += u32::from(self.seized[slot].replace(seized).is_none());
     }
 
     pub fn let_go(&mut self, slot: usize) {
@@ -60,8 +63,11 @@ impl Hand<'_> {
         for number in 0..self.session.targets.len() as u16 {
             self.look_after(number, visitor);
         }
+        // What it looks at may come from a slow disk, for which nobody has to wait if no thread was asked.
+        self.watchdog.patient(!self.is_any_asked());
         let mut control = Control { session: self.session, added: Vec::new() };
         let flow = visitor.tick(&mut control);
+        self.watchdog.patient(false);
         for number in control.added {
             // How it failed is of no interest: it was one of many that come and go.
             let _ = self.attach(number, visitor);
@@ -90,17 +96,23 @@ impl Hand<'_> {
         } else if replaced && !ended {
             self.end_process(number, ProcessEnd::Exec, visitor);
         } else if rescan {
-            self.rescan(number, visitor);
+            // At the next look, then.
+            let _ = self.rescan(number, visitor);
         }
     }
 
     /// Finds threads that are new and those that are gone.
-    pub fn rescan(&mut self, number: u16, visitor: &mut dyn Visitor) {
+    ///
+    /// # Errors
+    /// Neither the list nor the first thread could be looked at, though both may be there.
+    fn rescan(&mut self, number: u16, visitor: &mut dyn Visitor) -> Result<(), Errno> {
         let session = &mut *self.session;
         let now_us = session.us(clock::monotonic_ns());
         let target = &session.targets[usize::from(number)];
         let mut tids = std::mem::take(&mut session.tids);
-        if target.process.threads(&mut tids).is_ok() {
+        let (mut untracked, mut first) = (0, Ok(()));
+        let listed = target.process.threads(&mut tids);
+        if listed.is_ok() {
             for tid in &tids {
                 if session.table.knows(*tid) {
                     continue;
@@ -108,14 +120,17 @@ impl Hand<'_> {
                 let gauge = match Gauge::open(&target.process, *tid, session.options.wall) {
                     Ok(gauge) => gauge,
                     Err(Errno::NOENT | Errno::SRCH) => continue,
-                    Err(_) => {
-                        session.table.untracked += 1;
+                    Err(errno) => {
+                        untracked += 1;
+                        if *tid == target.process.pid() {
+                            first = Err(errno);
+                        }
                         continue;
                     }
                 };
                 let is_first = *tid == target.process.pid();
                 let Some(key) = session.table.add(number, *tid, is_first, gauge, now_us) else {
-                    session.table.untracked += 1;
+                    untracked += 1;
                     continue;
                 };
                 session.came += u64::from(target.listed);
@@ -133,8 +148,18 @@ impl Hand<'_> {
                 thread.key.process == number && tids.binary_search(&thread.key.tid).is_err()
             });
         }
+        // No thread stands that would wait for this to grow.
+        let threads = self.session.table.threads.len();
+        self.seized.resize_with(threads.max(self.seized.len()), || None);
         self.session.tids = tids;
-        self.session.targets[usize::from(number)].listed = true;
+        let target = &mut self.session.targets[usize::from(number)];
+        target.listed = true;
+        // Each look meets the same ones.
+        target.untracked = target.untracked.max(untracked);
+        match listed {
+            Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(errno),
+            _ => first,
+        }
     }
 
     /// Looks for threads that have come or gone, if it is time to.
@@ -146,7 +171,8 @@ impl Hand<'_> {
         for number in 0..self.session.targets.len() as u16 {
             let target = &mut self.session.targets[usize::from(number)];
             if target.ended.is_none() && target.has_other_threads() {
-                self.rescan(number, visitor);
+                // At the next look, if not at this one.
+                let _ = self.rescan(number, visitor);
             }
         }
     }

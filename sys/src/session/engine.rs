@@ -63,7 +63,9 @@ pub(super) fn run(
                 visitor.suspended(true);
                 signals.suspend(signal);
                 visitor.suspended(false);
-                session.beat.restart(clock::monotonic_ns());
+                let now = clock::monotonic_ns();
+                session.beat.restart(now);
+                session.work.rested(now);
             }
         }
     }
@@ -128,7 +130,7 @@ enum Part {
 /// The session as its tracing thread sees it.
 pub(super) struct Hand<'a> {
     signals: &'a Blocked,
-    watchdog: &'a Watchdog,
+    pub watchdog: &'a Watchdog,
     pub session: &'a mut Session,
     /// By the thread's index.
     pub seized: Vec<Option<Seized>>,
@@ -175,7 +177,7 @@ impl Hand<'_> {
         }
     }
 
-    fn is_any_asked(&self) -> bool {
+    pub fn is_any_asked(&self) -> bool {
         self.session.table.threads.iter().any(|thread| thread.state == State::Asked)
     }
 

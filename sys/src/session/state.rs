@@ -36,6 +36,8 @@ pub(super) struct Target {
     pub looks: u32,
     /// Its threads were listed once.
     pub listed: bool,
+    /// Threads that found no place, or whose files could not be opened, at one look.
+    pub untracked: u64,
     pub cpu_ns: u64,
     /// None of its threads ran at the last tick.
     pub idle: bool,
@@ -74,6 +76,8 @@ pub(super) struct Session {
     pub overworked: u64,
     pub work: Work,
     pub refused: u64,
+    /// Of processes whose place another has: threads that found none.
+    pub untracked: u64,
     /// Threads found later than their process.
     pub came: u64,
     /// When the threads were last counted.
@@ -101,6 +105,7 @@ impl Session {
             overworked: 0,
             work: Work::new(now),
             refused: 0,
+            untracked: 0,
             came: 0,
             counted_ns: now,
             tids: Vec::new(),
@@ -130,6 +135,7 @@ impl Session {
             threads: 0,
             looks: 0,
             listed: false,
+            untracked: 0,
             cpu_ns: 0,
             idle: false,
             still: false,
@@ -138,7 +144,7 @@ impl Session {
             process,
         };
         match self.targets.get_mut(number) {
-            Some(free) => *free = target,
+            Some(free) => self.untracked += std::mem::replace(free, target).untracked,
             None => self.targets.push(target),
         }
         Ok(number as u16)
@@ -179,7 +185,7 @@ impl Session {
             overworked: self.overworked,
             starved: self.table.starved(),
             late_reads: self.targets.iter().map(|target| target.memory.late()).sum(),
-            untracked: self.table.untracked,
+            untracked: self.untracked + self.targets.iter().map(|target| target.untracked).sum::<u64>(),
             refused: self.refused,
             came: self.came,
             went: self.table.went,

@@ -105,7 +105,6 @@ pub(super) struct Table {
     blank: Vec<usize>,
     /// Ticks that threads which are gone waited for a CPU.
     starved: u64,
-    pub untracked: u64,
     pub went: u64,
 }
 

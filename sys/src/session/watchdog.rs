@@ -5,7 +5,8 @@
 //! So a small child looks at node-flame's state every 40 ms. If it is stopped, it is continued, sees who
 //! did that, ends its tracing thread and only then stops itself again; tracing goes on when the user
 //! continues it. If the tracing thread is stuck outside of its one place to sleep for a second (in a
-//! kernel before 5.11 an exec of the target can block it), node-flame is killed, which frees the target.
+//! kernel before 5.11 an exec of the target can block it), node-flame is killed, which frees the target: for ten
+//! seconds while it looks at files and has asked no thread to stop.
 //!
 //! The child is in a session of its own, so that a stop for the whole job or process group misses it, and
 //! goes when node-flame goes.
@@ -23,6 +24,13 @@ const PERIOD: Duration = Duration::from_millis(40);
 /// clock that jumps does no harm.
 const PATIENCE: u32 = 25;
 
+/// The same while nothing but signals to the target waits for node-flame.
+const LONG_PATIENCE: u32 = 250;
+
+/// What is said where node-flame itself cannot any more.
+const LAST_WORD: &[u8] =
+    b"node-flame: stuck while it traced; killed by its own watchdog, so that the process runs on\n";
+
 /// Bytes of the child's stack, and of those the lowest, which nobody may touch: a page, where pages are largest.
 const STACK: usize = 256 << 10;
 const GUARD: usize = 64 << 10;
@@ -33,6 +41,8 @@ struct Shared {
     tracing: AtomicBool,
     /// Odd while the tracing thread does something, even while it sleeps.
     steps: AtomicU32,
+    /// What it does may take long, and no thread stands meanwhile.
+    is_patient: AtomicBool,
     /// node-flame itself.
     parent: Pid,
     /// The file that tells its state.
@@ -59,7 +69,8 @@ impl Watchdog {
         let parent = getpid();
         let path = CString::new(format!("/proc/{}/stat", parent.as_raw_nonzero())).unwrap_or_default();
         let (tracing, steps) = (AtomicBool::new(false), AtomicU32::new(0));
-        let shared = Arc::new(Shared { tracing, steps, parent, path });
+        let is_patient = AtomicBool::new(false);
+        let shared = Arc::new(Shared { tracing, steps, is_patient, parent, path });
         let child = Child::start(&shared);
         Watchdog { shared, child }
     }
@@ -72,6 +83,11 @@ impl Watchdog {
     /// Some thread is traced from now on, or none any more.
     pub fn tracing(&self, tracing: bool) {
         self.shared.tracing.store(tracing, Ordering::SeqCst);
+    }
+
+    /// What the tracing thread does from now on may take long, or no longer.
+    pub fn patient(&self, is_patient: bool) {
+        self.shared.is_patient.store(is_patient, Ordering::Relaxed);
     }
 
     /// The tracing thread goes to sleep, or has woken up.
@@ -130,7 +146,11 @@ extern "C" fn watch(argument: *mut c_void) -> c_int {
     let _ = setsid();
     // SAFETY: numbers, and of this process' own table of files. Above all standard output: who reads it waits for its
     // last writer. (Before Linux 5.9 it fails, and sets the errno of the thread that waits for the session's end.)
-    unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0) };
+    // Standard error is kept, for a last word.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 0, 1, 0);
+        libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0);
+    };
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
     let file = rustix::fs::open(shared.path.as_c_str(), flags, rustix::fs::Mode::empty());
     let (mut seen, mut stuck) = (0, 0);
@@ -157,7 +177,11 @@ extern "C" fn watch(argument: *mut c_void) -> c_int {
         let steps = shared.steps.load(Ordering::Relaxed);
         stuck = if steps == seen && steps % 2 == 1 { stuck + 1 } else { 0 };
         seen = steps;
-        if stuck > PATIENCE {
+        let patience = if shared.is_patient.load(Ordering::Relaxed) { LONG_PATIENCE } else { PATIENCE };
+        if stuck > patience {
+            // SAFETY: if it is not open, the write fails.
+            let stderr = unsafe { rustix::fd::BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+            let _ = rustix::io::write(stderr, LAST_WORD);
             let _ = kill_process(shared.parent, Signal::KILL);
         }
     }

@@ -177,6 +177,40 @@ fn a_tracer_that_is_stopped_sets_the_target_free_and_goes_on_when_it_is_continue
 }
 
 #[test]
+fn a_tracer_that_was_suspended_for_long_samples_at_once_when_it_goes_on() {
+    let mut target = Target::start(&["spin", "0"]);
+    let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+    pause(200);
+    tracer.send(Signal::STOP);
+    target.until("it is free", || !tracer.traces(&target));
+    pause(4000);
+    tracer.send(Signal::CONT);
+    target.until("it is traced again", || tracer.traces(&target));
+    pause(1000);
+    tracer.send(Signal::INT);
+    let report = tracer.report();
+    report.adds_up();
+    // The time of the suspension is not taken for work, after which it would rest.
+    let (taken, overworked) = (report.number("taken"), report.number("overworked"));
+    assert!(overworked < 500, "{overworked} ticks were passed over, {taken} samples taken");
+    target.is_unharmed();
+    assert_eq!(target.stop().code(), Some(41));
+}
+
+#[test]
+fn a_tracer_that_is_stuck_with_a_thread_held_is_killed_and_one_that_is_slow_without_is_not() {
+    let mut target = Target::start(&["spin", "0"]);
+    let tracer = Tracer::start(target.pid(), 1000, 60_000, &["stuck"]).attached(&target);
+    assert_eq!(tracer.killed(), Some(libc::SIGKILL));
+    target.is_unharmed();
+    // On a busy machine one may be slow just when a thread was asked that waits for a CPU: then it is, too.
+    let is_left_alone = || Tracer::start(target.pid(), 1000, 4000, &["slow"]).killed().is_none();
+    assert!((0..5).any(|_| is_left_alone()), "slow with no thread held");
+    target.is_unharmed();
+    assert_eq!(target.stop().code(), Some(41));
+}
+
+#[test]
 fn children_are_not_traced_and_all_end_as_they_should() {
     let mut target = Target::start(&["forks"]);
     let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);

@@ -61,6 +61,9 @@ struct Reader {
     linger: Duration,
     is_patient: bool,
     unwanted: bool,
+    /// For so long it does nothing in its hundredth stop, or between two.
+    stuck: Duration,
+    slow: Duration,
 }
 
 impl Visitor for Reader {
@@ -71,6 +74,9 @@ impl Visitor for Reader {
 
     fn held(&mut self, _: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict {
         self.held += 1;
+        if self.held == 100 {
+            std::thread::sleep(self.stuck);
+        }
         let now = Instant::now();
         let until = now + self.linger;
         self.since = Some(now);
@@ -120,6 +126,9 @@ impl Visitor for Reader {
     }
 
     fn tick(&mut self, control: &mut Control<'_>) -> Flow {
+        if self.held >= 100 {
+            std::thread::sleep(std::mem::take(&mut self.slow));
+        }
         if let Some(known) = &mut self.family {
             let pids: Vec<u32> = family(known[0].0).iter().map(|process| process.pid()).collect();
             for pid in pids {
@@ -141,7 +150,7 @@ impl Visitor for Reader {
     }
 }
 
-/// `trace PID RATE MILLISECONDS [wall] [linger] [brief] [dwell] [unwanted] [family]`
+/// `trace PID RATE MILLISECONDS [wall] [linger] [brief] [dwell] [stuck] [slow] [unwanted] [family]`
 pub fn trace() -> i32 {
     let signals = Blocked::new();
     match attach::check(number(2) as u32) {
@@ -221,6 +230,12 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
     let mut reader = Reader { unwanted: has("unwanted"), held_ns: vec![0; THREADS], ..Reader::default() };
     if has("linger") {
         reader.linger = Duration::from_millis(3);
+    }
+    if has("stuck") {
+        reader.stuck = Duration::from_secs(30);
+    }
+    if has("slow") {
+        reader.slow = Duration::from_secs(3);
     }
     if has("brief") {
         reader.linger = Duration::from_micros(300);
