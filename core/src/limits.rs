@@ -175,7 +175,7 @@ pub const RECALLED_BYTES: usize = 128 << 10;
 pub const RECALLED_FRAMES: usize = 2048;
 
 /// Look-ups of code in one stop that may find none: each looks through up to 1 MiB, for up to a millisecond.
-pub const CODE_FAILURES: u32 = 6;
+pub const CODE_FAILURES: u32 = 4;
 
 /// Places in compiled code of which it is known whether the frame stands there.
 pub const CODE_EDGES: usize = 1 << 12;

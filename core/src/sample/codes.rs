@@ -151,7 +151,8 @@ impl Codes {
         }
         self.maps.may_learn = self.maps.words.is_empty();
         let mut found = heap.code_of(pc, lowest, &mut self.maps);
-        if found.is_err() && !self.maps.may_learn && self.maps.words.len() < CODE_MAPS {
+        let is_first = self.failures == CODE_FAILURES;
+        if found.is_err() && is_first && !self.maps.may_learn && self.maps.words.len() < CODE_MAPS {
             // An isolate that was not met yet has a map of its own.
             self.maps.may_learn = true;
             found = heap.code_of(pc, lowest.max(pc.saturating_sub(FIRST_LOOK)), &mut self.maps);

@@ -86,6 +86,8 @@ pub struct Functions {
     witnesses: Vec<Witness>,
     buffer: String,
     stop: u32,
+    /// The collector runs: what it has moved stands where others were, and is read in the stop.
+    in_gc: bool,
 }
 
 /// Scripts whose lines wait to be read; beyond that they are met again.
@@ -128,6 +130,7 @@ impl Default for Functions {
             witnesses: Vec::with_capacity(WITNESSES),
             buffer: String::with_capacity(8 * crate::limits::NAME_BYTES),
             stop: 0,
+            in_gc: false,
         };
         // The first stop enters many.
         functions.strings.touch();
@@ -141,9 +144,15 @@ impl Functions {
     /// Begins a stop: what was confirmed in an earlier one is a guess again.
     pub fn begin(&mut self) {
         self.stop = self.stop.wrapping_add(1);
+        self.in_gc = false;
         self.witnesses.clear();
         let room = UNREAD - self.unread.len();
         self.unread.extend(self.later.drain(..self.later.len().min(room)));
+    }
+
+    /// This stop is in a collection.
+    pub fn collecting(&mut self) {
+        self.in_gc = true;
     }
 
     /// Reads at once the words of all functions among `tagged` that are not known well.
@@ -151,7 +160,8 @@ impl Functions {
         let mut unsure: SmallVec<[u64; BATCH]> = SmallVec::new();
         for function in tagged {
             let known = self.by_function.get(function);
-            let is_sure = known.is_some_and(|known| known.used == self.stop || known.steady >= STEADY);
+            let is_sure =
+                known.is_some_and(|known| known.used == self.stop || (known.steady >= STEADY && !self.in_gc));
             if !is_sure && untag(function).is_some() && !unsure.contains(&function) {
                 unsure.push(function);
                 if unsure.len() == BATCH {
@@ -190,13 +200,15 @@ impl Functions {
         heap: &Heap<'_, M>,
         function: u64,
     ) -> Result<(FunctionId, u64), Decode> {
+        let mut guess = None;
         if let Some(slot) = self.by_function.find(function)
             && let Some(known) = self.by_function.at_mut(slot)
         {
             if known.used == self.stop {
                 return Ok((known.id, known.shared));
             }
-            if known.steady >= STEADY && self.witnesses.len() < WITNESSES {
+            guess = Some((known.id, known.shared));
+            if known.steady >= STEADY && self.witnesses.len() < WITNESSES && !self.in_gc {
                 known.used = self.stop;
                 let found = (known.id, known.shared);
                 self.witnesses.push(Witness::Function(slot as u32));
@@ -204,6 +216,17 @@ impl Functions {
                 return Ok(found);
             }
         }
+        // Where the collector has left nothing, it was the one that was there.
+        let guess = guess.filter(|_| self.in_gc);
+        self.read_object(heap, function).or_else(|error| guess.ok_or(error))
+    }
+
+    /// The same of one that is not known, or not for sure.
+    fn read_object<M: Memory>(
+        &mut self,
+        heap: &Heap<'_, M>,
+        function: u64,
+    ) -> Result<(FunctionId, u64), Decode> {
         let mut address = untag(function).ok_or(Decode::NotAnObject(function))?;
         let mut bytes = [0; FUNCTION_BYTES];
         let bytes = &mut bytes[..self.function_bytes(heap)];

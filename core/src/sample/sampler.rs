@@ -320,6 +320,9 @@ impl<'a> Sampler<'a> {
         self.natives.set_return_mask(registers.return_mask);
         let sp = registers.sp(self.arch);
         let Some((mut got, isolate)) = self.copy(index, sp, root, memory) else { return Outcome::Lost };
+        if isolate.vm_state == Some(VmState::Gc) {
+            self.functions.collecting();
+        }
         let heap = Heap { memory, layout: &self.image.layout };
         let highest = loop {
             self.found.clear();
