@@ -32,6 +32,8 @@ pub struct Function {
     pub script: Option<ScriptId>,
     /// Where it starts.
     pub start: Position,
+    /// Where it ends, if V8 keeps that beside the start.
+    pub end: Position,
     /// It has no source: V8 wrote it.
     pub is_builtin: bool,
 }
@@ -518,7 +520,8 @@ impl Functions {
         let function = Function {
             name: self.strings.intern(&self.buffer).unwrap_or(Text::EMPTY),
             start: Position::new(start.position.filter(|_| script.is_some())),
-            is_builtin: script.is_none() && info.is_builtin(),
+            end: Position::new(info.end.filter(|_| script.is_some())),
+            is_builtin: script.is_none() && info.is_builtin(&heap.layout.shared),
             script,
         };
         let id = self.functions.intern(function).map(FunctionId).map_err(|_| Decode::Bound)?;
@@ -577,6 +580,20 @@ impl Functions {
         self.functions.values().get(id.0 as usize)
     }
 
+    /// A position in a function; none where it lies outside of the function or its script, as one of a function
+    /// that was inlined does where V8 does not say whose it is.
+    pub fn within(&self, id: FunctionId, position: Position) -> Position {
+        let Some(offset) = position.offset() else { return position };
+        let Some(function) = self.function(id) else { return position };
+        let length = function.script.and_then(|script| self.script(script)).map_or(0, |script| script.length);
+        let is_in_script = length == 0 || offset <= length;
+        let is_in_function = match (function.start.offset(), function.end.offset()) {
+            (Some(start), Some(end)) if start < end => (start..=end).contains(&offset),
+            _ => true,
+        };
+        if is_in_script && is_in_function { position } else { Position::NONE }
+    }
+
     /// Whether two functions have the same source and different names.
     pub fn differ_by_name(&self, one: FunctionId, other: Option<FunctionId>) -> bool {
         let (one, other) = (self.function(one), other.and_then(|other| self.function(other)));
@@ -592,5 +609,44 @@ impl Functions {
     /// Functions and scripts that found their tables full.
     pub fn refused(&self) -> (u64, u64) {
         (self.functions.refused(), self.scripts.refused())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::{FakeHeap, layout, smi_word};
+
+    #[test]
+    fn a_position_outside_of_its_function_or_script_is_none() {
+        let mut functions = Functions::default();
+        let script = ScriptInfo { name: Text::EMPTY, id: 1, length: 100, line_offset: 0, column_offset: 0 };
+        let script = functions.scripts.intern(script).map(ScriptId).unwrap();
+        let mut within = |start, end, offset| {
+            let [start, end] = [start, end].map(Position::new);
+            let function =
+                Function { name: Text::EMPTY, script: Some(script), start, end, is_builtin: false };
+            let id = functions.functions.intern(function).map(FunctionId).unwrap();
+            functions.within(id, Position::new(Some(offset))).offset()
+        };
+        let known = [10, 49, 50, 60, 61].map(|offset| within(Some(50), Some(60), offset));
+        assert_eq!(known, [None, None, Some(50), Some(60), None]);
+        // Where the end is not known, the script's is.
+        assert_eq!([10, 100, 101].map(|offset| within(Some(50), None, offset)), [Some(10), Some(100), None]);
+        // An end before the start is none.
+        assert_eq!(within(Some(50), Some(7), 10), Some(10));
+        assert_eq!(functions.within(FunctionId(0), Position::UNCOLLECTED), Position::UNCOLLECTED);
+    }
+
+    #[test]
+    fn a_function_without_a_script_is_a_builtin_if_v8_gives_it_an_id() {
+        let mut heap = FakeHeap::new(layout());
+        let name = heap.string("map");
+        let mut functions = Functions::default();
+        for (data, is_builtin) in [(smi_word(7), true), (name, false)] {
+            let shared = heap.shared(name, 0, data);
+            let id = functions.of_shared(&heap.heap(), shared).unwrap();
+            assert_eq!(functions.function(id).map(|function| function.is_builtin), Some(is_builtin));
+        }
     }
 }

@@ -86,7 +86,9 @@ impl Sampler<'_> {
         remark(flushes, "times the table of code objects was full and begun anew");
         remark(missing, "look-ups in V8's code that found no code object");
         remark(self.image.builtins.refused().into(), "builtins found their table full");
-        remark(self.places.unread(), "places in code without a source position");
+        let is_outside = |frame: &&RawFrame| matches!(frame, RawFrame::JavaScript { function, position, .. } if self.functions.within(*function, *position) != *position);
+        let outside = self.recorder.raw_frames().iter().filter(is_outside).count();
+        remark(self.places.unread() + outside as u64, "places in code without a source position");
         let is_uncollected = |frame: &&RawFrame| matches!(frame, RawFrame::JavaScript { position, .. } if *position == Position::UNCOLLECTED);
         let uncollected = self.recorder.raw_frames().iter().filter(is_uncollected).count();
         remark(
@@ -135,11 +137,20 @@ impl Resolver<'_, '_> {
         (name, script, start)
     }
 
+    /// Inlined, or without a frame of its own, a builtin is met as any other function.
+    fn is_builtin(&self, id: FunctionId) -> bool {
+        self.functions.function(id).is_some_and(|function| function.is_builtin)
+    }
+
     /// What people see of a raw frame.
     #[inline(never)]
     pub fn frame(&mut self, raw: RawFrame, strings: &mut Strings, symbols: &mut dyn Symbols) -> Frame {
         match raw {
+            RawFrame::JavaScript { function, .. } if self.is_builtin(function) => {
+                Frame { name: self.of_function(function).0, ..Frame::new(Kind::Builtin) }
+            }
             RawFrame::JavaScript { function, position, kind } => {
+                let position = self.functions.within(function, position);
                 let (name, script, start) = self.of_function(function);
                 let info = script.and_then(|script| self.functions.script(script));
                 let first = place_of(self.lines, script, start);
@@ -232,10 +243,11 @@ pub(super) fn line_columns(functions: &Functions, lines: &Lines, frames: &[RawFr
     let mut wanted: Vec<(ScriptId, u32)> = Vec::new();
     for frame in frames {
         if let RawFrame::JavaScript { function, position, .. } = frame
-            && let Some(function) = functions.function(*function)
-            && let Some(script) = function.script
+            && let Some(known) = functions.function(*function)
+            && let Some(script) = known.script
         {
-            let offsets = [function.start, *position].into_iter().filter_map(Position::offset);
+            let position = functions.within(*function, *position);
+            let offsets = [known.start, position].into_iter().filter_map(Position::offset);
             wanted.extend(offsets.map(|offset| (script, offset)));
         }
     }

@@ -1,7 +1,7 @@
 //! A function's name, script and start, from its SharedFunctionInfo and ScopeInfo.
 
 use super::heap::{Decode, Heap, half, is_smi, smi, word};
-use super::layout::StartPosition;
+use super::layout::{SharedLayout, StartPosition};
 use crate::limits::NAME_BYTES;
 use crate::memory::Memory;
 use alloc::string::String;
@@ -23,15 +23,17 @@ pub struct SharedInfo {
     pub numbers: u64,
     /// Start position, where it is a field.
     pub start: Option<u32>,
+    /// End position, likewise.
+    pub end: Option<u32>,
 }
 
 impl SharedInfo {
     /// Largest SharedFunctionInfo that is read, in bytes.
     pub const MAX_SIZE: usize = 160;
 
-    /// A builtin that has no source of its own.
-    pub fn is_builtin(&self) -> bool {
-        is_smi(self.data)
+    /// Whether a function that has no script is a builtin: it has an id, or is of a V8 whose builtins have none.
+    pub fn is_builtin(&self, layout: &SharedLayout) -> bool {
+        !layout.has_builtin_ids || is_smi(self.data)
     }
 
     /// Whether both are the same function, wherever it stands: what it runs may change.
@@ -95,6 +97,7 @@ impl<M: Memory> Heap<'_, M> {
                 u64::from(half(bytes, layout.script + 8)) | u64::from(half(bytes, layout.script + 20)) << 32
             }
         };
+        let end = layout.end.map(|end| half(bytes, end.at) >> end.shift.min(31));
         SharedInfo {
             map: word(bytes, 0),
             name: word(bytes, layout.name),
@@ -103,6 +106,7 @@ impl<M: Memory> Heap<'_, M> {
             inferred: layout.inferred.map_or(0, |inferred| word(bytes, inferred)),
             numbers,
             start,
+            end,
         }
     }
 
@@ -221,7 +225,7 @@ impl<M: Memory> Heap<'_, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v8::fixture::{FakeHeap, layout, smi_word};
+    use crate::v8::fixture::{FakeHeap, layout, layout_of, smi_word};
     use alloc::vec;
 
     fn name(heap: &FakeHeap, shared: u64) -> (String, Option<u32>) {
@@ -262,7 +266,30 @@ mod tests {
         let map = heap.string("map");
         let shared = heap.shared(map, 0, smi_word(812));
         assert_eq!(name(&heap, shared), ("map".into(), None));
-        assert!(heap.heap().shared_info(shared).unwrap().is_builtin());
+        assert!(heap.heap().shared_info(shared).unwrap().is_builtin(&heap.layout.shared));
+    }
+
+    #[test]
+    fn old_versions_keep_start_and_end_in_one_word() {
+        for (major, minor, end) in [(6, 0, 90 << 1), (6, 2, 90)] {
+            let heap = FakeHeap::new(layout_of(major, minor));
+            let layout = heap.layout.shared;
+            let StartPosition::Packed { at } = layout.start else { panic!("{major}.{minor}") };
+            let mut bytes = [0; SharedInfo::MAX_SIZE];
+            bytes[usize::from(at)..][..4].copy_from_slice(&u32::to_le_bytes(40 << 2));
+            bytes[usize::from(layout.end.unwrap().at)..][..4].copy_from_slice(&u32::to_le_bytes(end));
+            let info = heap.heap().shared_info_from(&bytes);
+            assert_eq!((info.start, info.end), (Some(40), Some(90)), "{major}.{minor}");
+        }
+    }
+
+    #[test]
+    fn where_builtins_have_no_ids_the_missing_script_tells_them() {
+        let heap = FakeHeap::new(layout_of(6, 2));
+        // What it runs is no Smi.
+        let info = heap.heap().shared_info_from(&[1; SharedInfo::MAX_SIZE]);
+        assert!(info.is_builtin(&heap.layout.shared));
+        assert!(!info.is_builtin(&layout_of(6, 6).shared));
     }
 
     #[test]

@@ -99,9 +99,9 @@ impl CodeLayout {
             ((3, 11), 8),
             ((4, 5), 56),
             ((5, 4), 64),
-            ((6, 2), 56),
+            ((6, 1), 56),
             ((6, 6), 48),
-            ((6, 8), 40),
+            ((6, 7), 40),
             ((11, 3), 56),
             ((11, 8), 44),
             ((12, 4), 52),
@@ -111,9 +111,9 @@ impl CodeLayout {
             ((3, 11), 56),
             ((3, 28), 64),
             ((5, 4), 72),
-            ((6, 2), 60),
+            ((6, 1), 60),
             ((6, 6), 52),
-            ((6, 8), 44),
+            ((6, 7), 44),
             ((9, 0), 48),
             ((11, 8), 40),
             ((12, 4), 48),
@@ -121,7 +121,9 @@ impl CodeLayout {
         ];
         const PLACEMENT: Since<Placement> = &[
             ((3, 11), Placement::Inline(96)),
-            ((6, 8), Placement::Inline(64)),
+            ((6, 0), Placement::Inline(128)),
+            ((6, 1), Placement::Inline(96)),
+            ((6, 7), Placement::Inline(64)),
             ((8, 4), Placement::Inline(96)),
             ((9, 6), Placement::Inline(128)),
             ((11, 3), Placement::Stream { header: 16, start: 40 }),
@@ -134,8 +136,7 @@ impl CodeLayout {
             ((3, 14), (7, 0xf)),
             ((5, 0), (6, 0x1f)),
             ((5, 4), (3, 0x1f)),
-            ((6, 2), (1, 0x1f)),
-            ((6, 6), (1, 0x1f)),
+            ((6, 0), (1, 0x1f)),
             ((9, 0), (0, 0xf)),
         ];
         const BASELINE: Since<Option<u32>> =
@@ -204,7 +205,7 @@ pub struct DeoptLayout {
     pub literals: u8,
     /// Number of inlined functions.
     pub inlined_count: u8,
-    /// Inlining positions, a ByteArray; since 6.2.
+    /// Inlining positions, a ByteArray; since 5.8, where only TurboFan writes them.
     pub inlining: Option<u8>,
 }
 
@@ -215,7 +216,7 @@ impl DeoptLayout {
         const LITERALS: Since<u8> = &[((3, 11), 2), ((3, 28), 4), ((4, 5), 2), ((13, 6), 3)];
         const COUNT: Since<u8> = &[((3, 11), 1), ((3, 28), 3), ((4, 5), 1)];
         const INLINING: Since<Option<u8>> =
-            &[((3, 11), None), ((6, 2), Some(8)), ((7, 0), Some(7)), ((13, 6), Some(8))];
+            &[((3, 11), None), ((5, 8), Some(8)), ((7, 0), Some(7)), ((13, 6), Some(8))];
         let index = |names: &[&str]| constants.any(names).and_then(|index| u8::try_from(index).ok());
         let shared = index(&[
             "DeoptimizationDataSharedFunctionInfoIndex",
@@ -229,5 +230,24 @@ impl DeoptLayout {
             inlined_count: index(&["DeoptimizationDataInlinedFunctionCountIndex"]).or(at(COUNT, version))?,
             inlining: index(&["DeoptimizationDataInliningPositionsIndex"]).or(at(INLINING, version)?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::layout_of;
+
+    #[test]
+    fn code_changed_between_releases_of_one_node() {
+        let code = |minor| layout_of(6, minor).code;
+        let of = |minor| (code(minor).size, code(minor).flags, code(minor).placement);
+        assert_eq!(of(0), (64, 72, Placement::Inline(128)));
+        assert_eq!([of(1), of(2)], [(56, 60, Placement::Inline(96)); 2]);
+        assert_eq!(of(6), (48, 52, Placement::Inline(96)));
+        assert_eq!([of(7), of(8)], [(40, 44, Placement::Inline(64)); 2]);
+        // TurboFan's code, as its flags were met.
+        assert_eq!([0, 1, 2].map(|minor| code(minor).kind(2)), [CodeKind::Optimized; 3]);
+        assert_eq!([0, 1, 2, 7].map(|minor| layout_of(6, minor).deopt.inlining), [Some(8); 4]);
     }
 }

@@ -17,7 +17,8 @@ pub use code::{CodeKind, CodeLayout, DeoptLayout, Placement, STREAM_CODE};
 pub use crankshaft::CrankshaftLayout;
 pub use frames::{ArgumentSlots, FrameLayout, FrameType, InterpretedSlots, MarkerForm};
 pub use objects::{
-    FunctionLayout, ScopeInfoLayout, ScriptLayout, SharedLayout, StartPosition, StringLayout, Types,
+    EndPosition, FunctionLayout, ScopeInfoLayout, ScriptLayout, SharedLayout, StartPosition, StringLayout,
+    Types,
 };
 pub use positions::{BytecodeForm, PositionForm, PositionLayout, RelocationForm};
 pub use properties::PropertyLayout;
@@ -65,7 +66,7 @@ impl fmt::Display for Unsupported {
 }
 
 /// The V8s whose layouts were measured, on live processes of the official builds of Node 0.8 to 26.
-pub const MEASURED: [(u16, u16); 33] = [
+pub const MEASURED: [(u16, u16); 36] = [
     (3, 11),
     (3, 14),
     (3, 28),
@@ -76,8 +77,11 @@ pub const MEASURED: [(u16, u16); 33] = [
     (5, 4),
     (5, 5),
     (5, 8),
+    (6, 0),
+    (6, 1),
     (6, 2),
     (6, 6),
+    (6, 7),
     (6, 8),
     (7, 0),
     (7, 4),
@@ -112,7 +116,7 @@ pub struct Layout {
     pub function: FunctionLayout,
     /// SharedFunctionInfo.
     pub shared: SharedLayout,
-    /// ScopeInfo, where names stand since 6.8.
+    /// ScopeInfo, where names stand since 6.7.
     pub scope_info: ScopeInfoLayout,
     /// Script.
     pub script: ScriptLayout,

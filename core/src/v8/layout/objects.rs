@@ -72,6 +72,8 @@ const BYTECODE_ARRAY: Row = &[((5, 4), 137)];
 /// Types of JSFunction after the first (`FIRST_JS_FUNCTION_TYPE` to `LAST_JS_FUNCTION_TYPE`).
 const FUNCTION_TYPES: Row = &[((3, 11), 0), ((9, 0), 17)];
 const TYPE_WIDTH: Since<u8> = &[((3, 11), 1), ((6, 6), 2)];
+/// ScopeInfo in 6.7, which has names in it without saying its type: measured. Since 6.8 a symbol does.
+const SCOPE_INFO: Since<Option<u16>> = &[((3, 11), None), ((6, 7), Some(187)), ((6, 8), None)];
 
 /// The tables of types end with 5.5: from the next version on only a symbol counts.
 fn classic(history: Row, version: Version) -> Option<u16> {
@@ -97,7 +99,7 @@ impl Types {
             map: typed("type_Map__MAP_TYPE", MAP)?,
             code,
             instructions: number("type_InstructionStream__INSTRUCTION_STREAM_TYPE").unwrap_or(code),
-            scope_info: number("type_ScopeInfo__SCOPE_INFO_TYPE"),
+            scope_info: number("type_ScopeInfo__SCOPE_INFO_TYPE").or(at(SCOPE_INFO, version)?),
             bytecode_array: typed("type_BytecodeArray__BYTECODE_ARRAY_TYPE", BYTECODE_ARRAY),
             fixed_array: typed("type_FixedArray__FIXED_ARRAY_TYPE", FIXED_ARRAY)?,
             heap_number: number("type_HeapNumber__HEAP_NUMBER_TYPE"),
@@ -143,21 +145,34 @@ pub enum StartPosition {
     ScopeInfo,
 }
 
+/// Where a function's end stands in its SharedFunctionInfo: an int32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndPosition {
+    /// Its offset.
+    pub at: u16,
+    /// Bits below the position: one while both halves of a word had to look like a Smi.
+    pub shift: u8,
+}
+
 /// SharedFunctionInfo.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedLayout {
-    /// Name: a String, or since 6.8 a ScopeInfo.
+    /// Name: a String, or since 6.7 a ScopeInfo.
     pub name: u16,
     /// Script; up to 11.3 also a DebugInfo that leads to it.
     pub script: u16,
     /// What it runs: bytecode, data for baseline code, or a builtin's id as a Smi.
     pub data: u16,
+    /// A builtin has its id there; before 6.6 only the missing script tells one.
+    pub has_builtin_ids: bool,
     /// Its full-codegen code, up to 5.8.
     pub code: Option<u16>,
     /// Inferred name or a builtin's id, up to 6.8; later in the ScopeInfo.
     pub inferred: Option<u16>,
     /// Start position.
     pub start: StartPosition,
+    /// End position, where the start stands in it too.
+    pub end: Option<EndPosition>,
     /// Bytes to read: all of the above.
     pub size: u16,
 }
@@ -169,19 +184,20 @@ impl SharedLayout {
             ((3, 11), 56),
             ((3, 14), 64),
             ((5, 5), 72),
-            ((6, 2), 64),
+            ((6, 0), 64),
             ((6, 6), 56),
-            ((6, 8), 32),
+            ((6, 7), 32),
             ((12, 9), 40),
         ];
-        const DATA: Row = &[((3, 11), 48), ((3, 14), 56), ((5, 5), 64), ((6, 2), 56), ((6, 6), 8)];
+        const DATA: Row =
+            &[((3, 11), 48), ((3, 14), 56), ((5, 5), 64), ((6, 0), 56), ((6, 6), 48), ((6, 7), 8)];
         const INFERRED: Since<Option<u16>> = &[
             ((3, 11), Some(72)),
             ((3, 14), Some(80)),
             ((5, 5), Some(88)),
-            ((6, 2), Some(80)),
+            ((6, 0), Some(80)),
             ((6, 6), Some(72)),
-            ((6, 8), Some(48)),
+            ((6, 7), Some(48)),
             ((7, 0), None),
         ];
         const CODE: Since<Option<u16>> = &[((3, 11), Some(16)), ((5, 5), Some(8)), ((6, 2), None)];
@@ -191,11 +207,26 @@ impl SharedLayout {
             ((3, 28), StartPosition::Packed { at: 116 }),
             ((5, 5), StartPosition::Packed { at: 124 }),
             ((5, 8), StartPosition::Packed { at: 132 }),
-            ((6, 2), StartPosition::Packed { at: 120 }),
+            ((6, 0), StartPosition::Packed { at: 124 }),
+            ((6, 1), StartPosition::Packed { at: 120 }),
             ((6, 6), StartPosition::Packed { at: 104 }),
-            ((6, 8), StartPosition::Packed { at: 72 }),
+            ((6, 7), StartPosition::Packed { at: 72 }),
             ((7, 0), StartPosition::ScopeInfo),
         ];
+        // `PSEUDO_SMI_ACCESSORS_LO` in `src/objects-inl.h` up to 6.0.
+        const END: Since<Option<(u16, u8)>> = &[
+            ((3, 11), Some((120, 1))),
+            ((3, 14), Some((128, 1))),
+            ((3, 28), Some((112, 1))),
+            ((5, 5), Some((120, 1))),
+            ((5, 8), Some((128, 1))),
+            ((6, 0), Some((120, 1))),
+            ((6, 1), Some((124, 0))),
+            ((6, 6), Some((108, 0))),
+            ((6, 7), Some((76, 0))),
+            ((7, 0), None),
+        ];
+        const BUILTIN_IDS: Since<bool> = &[((3, 11), false), ((6, 6), true)];
         let pick =
             |names: &[&str], history: Row| offset(constants.any(names)).or_else(|| at(history, version));
         let name = pick(
@@ -235,8 +266,15 @@ impl SharedLayout {
             }
             in_scope_info => in_scope_info,
         };
+        let end = at(END, version)?.map(|(at, shift)| {
+            let symbol = constants.any(&[
+                "class_SharedFunctionInfo__end_position__SMI",
+                "class_SharedFunctionInfo__end_position__int",
+            ]);
+            EndPosition { at: offset(symbol).unwrap_or(at), shift }
+        });
         let after_start = match start {
-            StartPosition::Packed { at } => at + 4,
+            StartPosition::Packed { at } => at.max(end.map_or(0, |end| end.at)) + 4,
             // Lengths, flags and the function's literal id follow the pointers.
             StartPosition::ScopeInfo => script + 24,
         };
@@ -245,9 +283,11 @@ impl SharedLayout {
             name,
             script,
             data,
+            has_builtin_ids: at(BUILTIN_IDS, version)?,
             code: at(CODE, version)?,
             inferred,
             start,
+            end,
             size: last.max(after_start).next_multiple_of(8),
         })
     }
@@ -380,18 +420,57 @@ impl StringLayout {
         // (length, is Smi, payload, second)
         const SHAPE: Since<(u16, bool, u16, u16)> =
             &[((3, 11), (8, true, 24, 32)), ((3, 28), (16, true, 24, 32)), ((7, 4), (12, false, 16, 24))];
-        // (representation, one byte): thin strings came with V8 5.6.
-        const BITS: Since<(u16, u16)> = &[((3, 11), (3, 4)), ((5, 6), (7, 8))];
+        // (representation, one byte, uncached), by `kStringRepresentationMask`, `kStringEncodingMask` and
+        // `kShortExternalStringTag`, later `kUncachedExternalStringTag`: thin strings took one bit more for the
+        // representation (`src/objects.h`, 5.6), and a bit that said that two-byte characters fit into one byte
+        // went (`src/objects/instance-type.h`, measured in 7.4; 7.1 had it still).
+        const BITS: Since<(u16, u16, u16)> =
+            &[((3, 11), (3, 4, 0x10)), ((5, 6), (7, 8, 0x20)), ((7, 4), (7, 8, 0x10))];
         let (length, length_is_smi, payload, second) = at(SHAPE, version)?;
-        let (representation, one_byte) = at(BITS, version)?;
-        Some(StringLayout {
-            length,
-            length_is_smi,
-            payload,
-            second,
-            representation,
-            one_byte,
-            uncached: 0x10,
-        })
+        let (representation, one_byte, uncached) = at(BITS, version)?;
+        Some(StringLayout { length, length_is_smi, payload, second, representation, one_byte, uncached })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::layout_with;
+
+    fn version(major: u16, minor: u16) -> Version {
+        Version { major, minor, ..Version::default() }
+    }
+
+    #[test]
+    fn an_uncached_external_strings_bit_has_moved_twice() {
+        let bit = |major, minor| StringLayout::of(version(major, minor)).map(|layout| layout.uncached);
+        assert_eq!([bit(3, 14), bit(5, 5)], [Some(0x10); 2]);
+        assert_eq!([bit(5, 8), bit(6, 2), bit(7, 0)], [Some(0x20); 3]);
+        assert_eq!([bit(7, 4), bit(8, 4), bit(14, 6)], [Some(0x10); 3]);
+    }
+
+    #[test]
+    fn a_scope_infos_type_is_known_where_no_symbol_tells_it_and_names_stand_in_it() {
+        let without =
+            |name: &str, value| (name != "type_ScopeInfo__SCOPE_INFO_TYPE").then_some(value).flatten();
+        let of = |minor| layout_with(version(6, minor), &without).unwrap();
+        assert_eq!([of(6), of(7), of(8)].map(|layout| layout.types.scope_info), [None, Some(187), None]);
+        let shared = of(7).shared;
+        assert_eq!((shared.name, shared.script, shared.inferred), (16, 32, Some(48)));
+        assert_eq!(shared.start, StartPosition::Packed { at: 72 });
+    }
+
+    #[test]
+    fn an_end_lies_in_what_is_read_of_a_function() {
+        for (major, minor) in [(3, 11), (3, 14), (3, 28), (5, 5), (5, 8), (6, 0), (6, 1), (6, 6), (6, 7)] {
+            let layout = layout_with(version(major, minor), &|_, value| value).unwrap().shared;
+            let end = layout.end.unwrap();
+            let StartPosition::Packed { at: start } = layout.start else { panic!("{major}.{minor}") };
+            // They are neighbours; the one in a word's low half has a bit below it while that had to be a Smi.
+            assert_eq!(start.abs_diff(end.at), 4, "{major}.{minor}");
+            assert_eq!(end.shift == 1, end.at < start, "{major}.{minor}");
+            assert!(end.at + 4 <= layout.size && start + 4 <= layout.size, "{major}.{minor}");
+        }
+        assert!(layout_with(version(7, 0), &|_, value| value).unwrap().shared.end.is_none());
     }
 }
