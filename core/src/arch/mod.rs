@@ -200,6 +200,14 @@ impl Arch {
         }
     }
 
+    /// The same with a distance of any length, as jumps have whose target stands before them.
+    pub fn jump_near(self, code: &[u8], at: usize) -> Option<i64> {
+        match self {
+            Arch::X86_64 => x86_64::jumps::short(code, at).or_else(|| x86_64::jumps::jump(code, at)),
+            Arch::Aarch64 => aarch64::jumps::jump(code, at),
+        }
+    }
+
     /// `e_machine` of its ELF files.
     pub const fn elf_machine(self) -> u16 {
         match self {

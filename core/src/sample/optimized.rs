@@ -14,7 +14,7 @@ use crate::memory::Memory;
 use crate::v8::crankshaft::{self, AstFrame};
 use crate::v8::inlining::{MAX_DEPTH, Place};
 use crate::v8::layout::CodeKind;
-use crate::v8::position::{Entries, Interrupted, SourcePosition, at_or_before};
+use crate::v8::position::{Entries, Interrupted, SourcePosition, at_or_before, entry_at};
 use crate::v8::translation::TranslatedFrame;
 use crate::v8::{Decode, Heap};
 use smallvec::SmallVec;
@@ -105,13 +105,23 @@ impl Places {
         at: At,
     ) -> Result<Frames, Decode> {
         let length = self.table(heap, known.code.positions)?;
-        let entries = Entries::new(&self.table[..length], &heap.layout.positions);
+        let entries = || Entries::new(&self.table[..length], &heap.layout.positions);
         let offset = i64::from(at.offset);
+        let here = entry_at(entries(), offset).ok_or(Decode::Bound)?;
+        // Deferred code without an entry of its own stands for where it was left, not for what stands before it.
+        let instruction = at.offset.saturating_add(at.is_return.into());
+        let deferred = sites::deferred_at(self.arch, instruction, |from, into| {
+            let rest = known.code.size.saturating_sub(from) as usize;
+            let length = into.len().min(rest);
+            heap.memory.read_prefix(known.code.start.wrapping_add(from.into()), &mut into[..length])
+        });
+        let deferred = deferred.filter(|deferred| here.code < i64::from(deferred.start));
+        let offset = deferred.map_or(offset, |deferred| i64::from(deferred.back) - 1);
         let raw = if at.is_return {
-            at_or_before(entries, offset)
+            at_or_before(entries(), offset)
         } else {
             let call = |inlining| heap.inlined_call(&known.code, inlining).ok();
-            Interrupted::at(entries, offset).map(|found| found.position(&heap.layout.positions, call))
+            Interrupted::at(entries(), offset).map(|found| found.position(&heap.layout.positions, call))
         };
         let position = SourcePosition::from_raw(raw.ok_or(Decode::Bound)?, &heap.layout.positions);
         let mut chain: SmallVec<[Place; MAX_DEPTH]> = SmallVec::new();

@@ -1,5 +1,6 @@
 //! Places in optimized code of which V8 knows what it would go on in, as it must where it may leave the
-//! code: calls, checks that jump to an exit, and jumps to deferred code that calls.
+//! code: calls, checks that jump to an exit, and jumps to deferred code that calls. And where deferred code is
+//! left for and comes back to.
 
 use crate::arch::Arch;
 use crate::v8::deopt::Exits;
@@ -16,6 +17,52 @@ const DEFERRED: usize = 256;
 
 /// Bytes from a jump to deferred code to where that comes back.
 const COMES_BACK: i64 = 64;
+
+/// Bytes behind a place in deferred code among which that comes back.
+const BEHIND: usize = 128;
+
+/// Jumps back that are looked at: bytes of other instructions may look like one.
+const JUMPS: usize = 4;
+
+/// A block of deferred code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deferred {
+    /// Offset of its first instruction.
+    pub start: u32,
+    /// Offset that it comes back to.
+    pub back: u32,
+}
+
+/// The block of deferred code that the instruction at an offset is in: one that comes back to a place right
+/// behind a jump to it. `read` reads code from an offset on and says how many bytes it got.
+///
+/// TurboFan writes such blocks without source positions, behind all others (`OutOfLineCode` in
+/// `src/compiler/backend/code-generator.cc`): a store's write barrier, above all.
+pub fn deferred_at(
+    arch: Arch,
+    offset: u32,
+    mut read: impl FnMut(u32, &mut [u8]) -> usize,
+) -> Option<Deferred> {
+    let step = arch.instruction_step();
+    let mut behind = [0; BEHIND + INSTRUCTION];
+    let got = read(offset, &mut behind);
+    let behind = behind.get(..got)?;
+    let back = |at: usize| {
+        let to = arch.jump_near(behind, at)?.saturating_add(offset.into());
+        u32::try_from(to).ok().filter(|to| *to < offset)
+    };
+    (0..got.min(BEHIND)).step_by(step).filter_map(back).take(JUMPS).find_map(|back| {
+        let mut body = [0; COMES_BACK as usize];
+        let from = back.saturating_sub(COMES_BACK as u32);
+        let got = read(from, body.get_mut(..(back - from) as usize)?);
+        let start = |at: usize| {
+            let start = arch.jump(body.get(..got)?, at)?.saturating_add(from.into());
+            u32::try_from(start).ok().filter(|start| (back + 1..=offset).contains(start))
+        };
+        let start = (0..got).step_by(step).filter_map(start).max()?;
+        (offset - start <= DEFERRED as u32).then_some(Deferred { start, back })
+    })
+}
 
 /// The deoptimization of the last site at or before an offset in code.
 pub fn before(arch: Arch, code: &[u8], offset: u32, points: &Safepoints<'_>, exits: Exits) -> Option<u32> {
@@ -116,10 +163,39 @@ mod tests {
         assert_eq!(at(5000), Some(11));
     }
 
+    fn deferred_in(code: &[u8], offset: u32) -> Option<Deferred> {
+        deferred_at(Arch::X86_64, offset, |from, into| {
+            let rest = code.get(from as usize..).unwrap_or_default();
+            let got = rest.len().min(into.len());
+            into[..got].copy_from_slice(&rest[..got]);
+            got
+        })
+    }
+
+    #[test]
+    fn deferred_code_tells_where_it_comes_back_to() {
+        let code = code();
+        let at = |offset| deferred_in(&code, offset);
+        let block = Some(Deferred { start: 120, back: 66 });
+        assert_eq!([at(120), at(140), at(145)], [block; 3]);
+        // Before it, behind it, in the body, and beyond the code.
+        assert_eq!([at(119), at(146), at(60), at(400)], [None; 4]);
+        // One whose distance back is a single byte.
+        let mut near = code.clone();
+        near[145..150].copy_from_slice(&[0xeb, (66 - 147i32) as u8, 0x90, 0x90, 0x90]);
+        assert_eq!(deferred_in(&near, 140), block);
+        // Without the jump to it, the jump back is a loop's.
+        near[60] = 0x90;
+        assert_eq!(deferred_in(&near, 140), None);
+    }
+
     proptest! {
         #[test]
         fn any_code_gives_an_answer(code in proptest::collection::vec(any::<u8>(), 0..300), offset in 0u32..400) {
             let _ = deopt_at(&code, offset);
+            if let Some(Deferred { start, back }) = deferred_in(&code, offset) {
+                prop_assert!(back < start && start <= offset);
+            }
         }
     }
 }

@@ -178,6 +178,26 @@ impl<M: Memory> Walk<'_, '_, M> {
         }
     }
 
+    /// A stub in V8's heap that called C++ and has no frame, as a write barrier's has none up to V8 6.2
+    /// (`RecordWriteStub` in `src/x64/code-stubs-x64.cc`): the frame at the frame pointer is its caller's. `None`:
+    /// nothing special.
+    pub(super) fn stub_without_frame(&mut self, cursor: &mut Cursor, lowest: u64) -> Option<Next> {
+        if !matches!(self.out.last(), Some(Found::Native(_))) {
+            return None;
+        }
+        let fp = cursor.registers.fp(self.arch);
+        let slot = |offset: i64| self.word(fp.wrapping_add_signed(offset));
+        if self.marker(slot(-8)?, slot(-16)?).is_some() {
+            return None;
+        }
+        let known = self.codes.find(&self.heap, cursor.registers.pc.wrapping_sub(1), lowest).ok()?;
+        if !matches!(known.code.kind, CodeKind::Stub | CodeKind::Builtin) {
+            return None;
+        }
+        let (pc, place) = self.pc_under_builtin(cursor)?;
+        Some(self.frame(cursor, fp, place, Some(pc), true))
+    }
+
     pub(super) fn push_code(&mut self, at: Where) {
         if let Where::Builtin(builtin) = at {
             self.out.push(Found::Builtin(builtin));

@@ -360,6 +360,11 @@ impl<M: Memory> Walk<'_, '_, M> {
         if fp < sp || !fp.is_multiple_of(8) {
             return Next::End;
         }
+        if let (true, Where::Jit { lowest }) = (cursor.is_return, at)
+            && let Some(next) = self.stub_without_frame(cursor, lowest)
+        {
+            return next;
+        }
         let pc = cursor.registers.pc.wrapping_sub(cursor.is_return.into());
         self.frame(cursor, fp, at, Some(pc), false)
     }

@@ -92,9 +92,14 @@ impl Iterator for Entries<'_> {
     }
 }
 
-/// The position that holds at a code offset: that of the last entry at or before it.
+/// The entry that holds at a code offset: the last one at or before it.
+pub fn entry_at(entries: Entries<'_>, offset: i64) -> Option<Entry> {
+    entries.take_while(|entry| entry.code <= offset).last()
+}
+
+/// The position that holds at a code offset.
 pub fn at_or_before(entries: Entries<'_>, offset: i64) -> Option<u64> {
-    entries.take_while(|entry| entry.code <= offset).last().map(|entry| entry.position)
+    entry_at(entries, offset).map(|entry| entry.position)
 }
 
 /// What a table tells of a place where optimized code was interrupted: raw positions.

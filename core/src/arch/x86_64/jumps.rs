@@ -13,6 +13,14 @@ pub fn jump(code: &[u8], at: usize) -> Option<i64> {
     Some(at as i64 + length + i64::from(i32::from_le_bytes(distance)))
 }
 
+/// The same for one whose distance is a single byte.
+pub fn short(code: &[u8], at: usize) -> Option<i64> {
+    match code.get(at..)? {
+        [0x70..=0x7f | 0xeb, distance, ..] => Some(at as i64 + 2 + i64::from(*distance as i8)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,5 +32,9 @@ mod tests {
         let code = [0x90, 0x0f, 0x80, 16, 0, 0, 0, 0xe9, 0xf5, 0xff, 0xff, 0xff, 0x0f, 0x84, 0];
         let found: Vec<_> = (0..=code.len()).filter_map(|at| Some((at, jump(&code, at)?))).collect();
         assert_eq!(found, [(1, 23), (7, 1)]);
+        // nop; jmp -3; jle +16; cut off
+        let code = [0x90, 0xeb, 0xfd, 0x7e, 16, 0xeb];
+        let found: Vec<_> = (0..=code.len()).filter_map(|at| Some((at, short(&code, at)?))).collect();
+        assert_eq!(found, [(1, 0), (3, 21)]);
     }
 }
