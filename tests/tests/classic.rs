@@ -4,9 +4,12 @@
 #![cfg(feature = "sweeps")]
 
 use tests::{
-    matrix::{Options, alone, cells, failures, look_again, measure_all, table, tell},
+    binary::node_flame,
+    matrix::{Options, alone, cells, failures, look_again, measure_all, sample_by, table, tell},
+    process::{Target, command},
     tiers::Tier,
-    version::CLASSIC,
+    version::{BETWEEN, CLASSIC},
+    workload::Workload,
 };
 
 /// Least share of exact samples, in percent.
@@ -29,10 +32,38 @@ fn classic_versions_show_exact_chains() {
         "classes.js",
         "promises.js",
     ];
-    let cells = cells(&CLASSIC, &workloads, &[Tier::NotInlined, Tier::Unoptimized]).unwrap();
+    let versions = [&CLASSIC[..], &BETWEEN].concat();
+    let cells = cells(&versions, &workloads, &[Tier::NotInlined, Tier::Unoptimized]).unwrap();
     let mut measured = measure_all(cells, Options::default(), 2, |_, _| ());
     look_again(&mut measured, Options::default(), BAR);
     tell(&table(&measured));
     let failures = failures(&measured, BAR, SAMPLES);
     assert!(failures.is_empty(), "{failures}");
+}
+
+/// V8's own functions that `callbacks.js` calls: scripts named `native …` have lines, what has no script is a builtin.
+#[test]
+fn functions_of_v8_itself_have_lines_or_are_builtins() {
+    let _alone = alone();
+    for version in [&CLASSIC[..], &BETWEEN].concat() {
+        let workload = Workload::load("callbacks.js", version).unwrap();
+        let target = Target::start(version, Tier::NotInlined, &workload.path).unwrap();
+        let profiler = || command(node_flame(), &[&target.pid().to_string()]);
+        let (stacks, _) =
+            sample_by(&workload, Options { lines: true, ..Options::default() }, profiler).unwrap();
+        let labels =
+            || stacks.iter().flat_map(|stack| stack.frames.iter().map(move |label| (label, stack.count)));
+        let is_own = |label: &str| label.contains(":native ") || label.ends_with(":[builtin]");
+        let is_wrong = |label: &str| {
+            label.contains(":native ") && label.ends_with(":0")
+                || label.ends_with(":[unknown]:0") && label.len() > 12
+        };
+        let count = |is: &dyn Fn(&str) -> bool| {
+            labels().filter(|label| is(label.0)).map(|label| label.1).sum::<u64>()
+        };
+        let (own, wrong) = (count(&is_own), count(&is_wrong));
+        tell(&format!("{version}: {own} frames of V8's own functions, {wrong} without a place"));
+        // A function that the collector moved has no name.
+        assert!(own > 20 && wrong * 50 <= own, "{version}: {own}, {wrong}");
+    }
 }

@@ -2,12 +2,15 @@
 //!
 //! A few versions always; all of them in a sweep of some minutes, with `--features sweeps`.
 
+use std::{path::Path, thread, time::Duration};
+
 use tests::{
     binary::node_flame,
     matrix::{
         CALLERS, LEAVES, Options, alone, cells, failures, look_again, measure_all, sample_by, table, tell,
     },
-    process::{Target, command},
+    process::{Target, command, run},
+    stacks,
     tiers::Tier,
     verdict::percent,
     version::Version,
@@ -135,6 +138,41 @@ fn functions_inlined_by_maglev_are_frames_of_their_own() {
 #[test]
 fn executing_lines_are_those_of_calls_and_loops() {
     judge_lines(&FEW, &["lines.js"], &[Tier::Default, Tier::NotInlined, Tier::Sparkplug, Tier::Maglev]);
+}
+
+/// Versions whose write barrier is a builtin on V8's heap, an embedded one with a frame, and one without.
+const BARRIERS: [Version; 4] =
+    [Version::new(10, 24, 1), Version::new(12, 22, 12), Version::new(20, 20, 2), Version::new(26, 10, 0)];
+
+/// What a store calls: its write barrier, by its name or what it calls, and where its value finds no room.
+const CALLED: [&str; 3] = ["RecordWrite", "StoreBufferOverflow", "AllocateInYoungGeneration"];
+
+#[test]
+fn what_a_store_calls_behind_its_functions_code_is_on_the_stores_line() {
+    let _alone = alone();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/stores.js");
+    for version in BARRIERS {
+        let target = Target::start(version, Tier::Default, &program).unwrap();
+        thread::sleep(Duration::from_secs(1));
+        let pid = target.pid().to_string();
+        let mut profiler = command(node_flame(), &[&pid, "folded", "4", "--rate", "500", "--lines"]);
+        let ended = run(&mut profiler, Duration::from_secs(30));
+        assert!(ended.ok(), "{version}: {}", ended.stderr);
+        let (mut right, mut wrong) = (0, Vec::new());
+        for stack in stacks::folded(&ended.stdout).unwrap() {
+            let is_called = |label: &String| CALLED.iter().any(|name| label.contains(name));
+            let Some(called) = stack.frames.iter().position(is_called) else { continue };
+            match stack.frames.get(called.wrapping_sub(1)) {
+                Some(caller) if caller.starts_with("store:") && caller.ends_with(":15") => {
+                    right += stack.count
+                }
+                _ => wrong.push(stack),
+            }
+        }
+        let wrong_count: u64 = wrong.iter().map(|stack| stack.count).sum();
+        tell(&format!("{version}: {right} samples below a store on its line, {wrong_count} elsewhere"));
+        assert!(right >= 5 && wrong_count * 10 <= right, "{version}: {right} right, {wrong:#?}");
+    }
 }
 
 #[cfg(feature = "sweeps")]

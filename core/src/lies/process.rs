@@ -37,12 +37,14 @@ const MAPS: &[u8] = b"00400000-00410000 r-xp 00000000 08:01 7 /usr/bin/node\n\
 const READS: u64 = 400_000;
 
 /// V8 versions that a lie is told for.
-const VERSIONS: [(u16, u16); 16] = [
+const VERSIONS: [(u16, u16); 18] = [
     (3, 14),
     (3, 28),
     (4, 5),
     (5, 1),
+    (6, 0),
     (6, 2),
+    (6, 7),
     (6, 8),
     (7, 4),
     (8, 4),

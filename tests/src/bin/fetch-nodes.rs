@@ -7,7 +7,7 @@ use std::{fmt::Display, process::ExitCode};
 use tests::{
     builds, containers,
     nodes::{self, Processor},
-    version::{CLASSIC, MAGLEV_FIRST, MODERN, Version},
+    version::{BETWEEN, CLASSIC, MAGLEV_FIRST, MODERN, Version},
 };
 
 fn main() -> ExitCode {
@@ -18,7 +18,9 @@ fn main() -> ExitCode {
     let (builds, versions): (Vec<_>, Vec<_>) = asked.iter().partition(|word| *word == "builds");
     let versions: Result<Vec<Version>, String> = versions.into_iter().map(|word| word.parse()).collect();
     let versions = match versions {
-        Ok(_) if asked.is_empty() => CLASSIC.into_iter().chain(MODERN).chain(MAGLEV_FIRST).collect(),
+        Ok(_) if asked.is_empty() => {
+            CLASSIC.into_iter().chain(BETWEEN).chain(MODERN).chain(MAGLEV_FIRST).collect()
+        }
         Ok(versions) => versions,
         Err(message) => {
             eprintln!("{message}");
