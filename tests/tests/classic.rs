@@ -32,9 +32,10 @@ fn classic_versions_show_exact_chains() {
         "classes.js",
         "promises.js",
     ];
-    let versions = [&CLASSIC[..], &BETWEEN].concat();
-    let cells = cells(&versions, &workloads, &[Tier::NotInlined, Tier::Unoptimized]).unwrap();
-    let mut measured = measure_all(cells, Options::default(), 2, |_, _| ());
+    let mut all = cells(&CLASSIC, &workloads, &[Tier::NotInlined, Tier::Unoptimized]).unwrap();
+    // V8 6.1 inlines whatever the flags say, and has no positions of leaves in optimized code.
+    all.extend(cells(&BETWEEN, &workloads, &[Tier::Unoptimized]).unwrap());
+    let mut measured = measure_all(all, Options::default(), 2, |_, _| ());
     look_again(&mut measured, Options::default(), BAR);
     tell(&table(&measured));
     let failures = failures(&measured, BAR, SAMPLES);

@@ -23,19 +23,40 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
+/// Where a function's source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Home {
+    /// In a script.
+    Script(ScriptId),
+    /// It has none: V8 wrote it.
+    Builtin,
+    /// In no script that is known.
+    Unknown,
+}
+
 /// A function: what it is called, and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Function {
     /// Its name; empty for an anonymous one.
     pub name: Text,
-    /// Its script; `None` for a builtin.
-    pub script: Option<ScriptId>,
+    /// Where its source is.
+    pub home: Home,
     /// Where it starts.
     pub start: Position,
     /// Where it ends, if V8 keeps that beside the start.
     pub end: Position,
+}
+
+impl Function {
+    /// Its script.
+    pub const fn script(&self) -> Option<ScriptId> {
+        if let Home::Script(script) = self.home { Some(script) } else { None }
+    }
+
     /// It has no source: V8 wrote it.
-    pub is_builtin: bool,
+    pub const fn is_builtin(&self) -> bool {
+        matches!(self.home, Home::Builtin)
+    }
 }
 
 /// A script: two isolates may have the same one, with objects of their own.
@@ -520,9 +541,12 @@ impl Functions {
         let function = Function {
             name: self.strings.intern(&self.buffer).unwrap_or(Text::EMPTY),
             start: Position::new(start.position.filter(|_| script.is_some())),
-            end: Position::new(info.end.filter(|_| script.is_some())),
-            is_builtin: script.is_none() && info.is_builtin(&heap.layout.shared),
-            script,
+            end: Position::new(info.end().filter(|_| script.is_some())),
+            home: match script {
+                Some(script) => Home::Script(script),
+                None if info.is_builtin(&heap.layout.shared) => Home::Builtin,
+                None => Home::Unknown,
+            },
         };
         let id = self.functions.intern(function).map(FunctionId).map_err(|_| Decode::Bound)?;
         Ok((id, start.is_named))
@@ -585,7 +609,8 @@ impl Functions {
     pub fn within(&self, id: FunctionId, position: Position) -> Position {
         let Some(offset) = position.offset() else { return position };
         let Some(function) = self.function(id) else { return position };
-        let length = function.script.and_then(|script| self.script(script)).map_or(0, |script| script.length);
+        let length =
+            function.script().and_then(|script| self.script(script)).map_or(0, |script| script.length);
         let is_in_script = length == 0 || offset <= length;
         let is_in_function = match (function.start.offset(), function.end.offset()) {
             (Some(start), Some(end)) if start < end => (start..=end).contains(&offset),
@@ -624,8 +649,7 @@ mod tests {
         let script = functions.scripts.intern(script).map(ScriptId).unwrap();
         let mut within = |start, end, offset| {
             let [start, end] = [start, end].map(Position::new);
-            let function =
-                Function { name: Text::EMPTY, script: Some(script), start, end, is_builtin: false };
+            let function = Function { name: Text::EMPTY, home: Home::Script(script), start, end };
             let id = functions.functions.intern(function).map(FunctionId).unwrap();
             functions.within(id, Position::new(Some(offset))).offset()
         };
@@ -646,7 +670,7 @@ mod tests {
         for (data, is_builtin) in [(smi_word(7), true), (name, false)] {
             let shared = heap.shared(name, 0, data);
             let id = functions.of_shared(&heap.heap(), shared).unwrap();
-            assert_eq!(functions.function(id).map(|function| function.is_builtin), Some(is_builtin));
+            assert_eq!(functions.function(id).map(Function::is_builtin), Some(is_builtin));
         }
     }
 }

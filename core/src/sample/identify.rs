@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::codes::{Codes, KnownCode};
 use super::found::{Found, JsFrame, StubFrame, Where};
-use super::functions::Functions;
+use super::functions::{Function, Functions};
 use super::live::{Handler, Live, Moment};
 use super::places::{At, Places};
 use super::raw::{FunctionId, Position, RawFrame};
@@ -146,7 +146,7 @@ impl<M: Memory> Identify<'_, '_, M> {
     }
 
     fn is_builtin(&self, function: FunctionId) -> bool {
-        self.functions.function(function).is_some_and(|function| function.is_builtin)
+        self.functions.function(function).is_some_and(Function::is_builtin)
     }
 
     fn javascript(&mut self, frame: &JsFrame, handler: Option<Handler>) {

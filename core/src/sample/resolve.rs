@@ -1,6 +1,6 @@
 //! The end of a run: from raw frames to what people see.
 
-use super::functions::Functions;
+use super::functions::{Function, Functions};
 use super::lines::Lines;
 use super::raw::{FunctionId, Position, RawFrame, ScriptId};
 use super::roles::ThreadRole;
@@ -131,7 +131,7 @@ pub(super) struct Resolver<'r, 'a> {
 impl Resolver<'_, '_> {
     fn of_function(&self, id: FunctionId) -> (Text, Option<ScriptId>, Position) {
         let function = self.functions.function(id);
-        let script = function.and_then(|function| function.script);
+        let script = function.and_then(Function::script);
         let start = function.map_or(Position::NONE, |function| function.start);
         let name = function.map_or(Text::EMPTY, |function| function.name);
         (name, script, start)
@@ -139,7 +139,7 @@ impl Resolver<'_, '_> {
 
     /// Inlined, or without a frame of its own, a builtin is met as any other function.
     fn is_builtin(&self, id: FunctionId) -> bool {
-        self.functions.function(id).is_some_and(|function| function.is_builtin)
+        self.functions.function(id).is_some_and(Function::is_builtin)
     }
 
     /// What people see of a raw frame.
@@ -244,7 +244,7 @@ pub(super) fn line_columns(functions: &Functions, lines: &Lines, frames: &[RawFr
     for frame in frames {
         if let RawFrame::JavaScript { function, position, .. } = frame
             && let Some(known) = functions.function(*function)
-            && let Some(script) = known.script
+            && let Some(script) = known.script()
         {
             let position = functions.within(*function, *position);
             let offsets = [known.start, position].into_iter().filter_map(Position::offset);

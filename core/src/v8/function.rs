@@ -19,12 +19,10 @@ pub struct SharedInfo {
     pub data: u64,
     /// Inferred name, where it is a field; else 0.
     pub inferred: u64,
-    /// Parameter counts and, in old versions, positions: numbers that never change.
+    /// Parameter counts or, in old versions, start and end position: numbers that never change.
     pub numbers: u64,
     /// Start position, where it is a field.
     pub start: Option<u32>,
-    /// End position, likewise.
-    pub end: Option<u32>,
 }
 
 impl SharedInfo {
@@ -34,6 +32,11 @@ impl SharedInfo {
     /// Whether a function that has no script is a builtin: it has an id, or is of a V8 whose builtins have none.
     pub fn is_builtin(&self, layout: &SharedLayout) -> bool {
         !layout.has_builtin_ids || is_smi(self.data)
+    }
+
+    /// End position, where the start is a field.
+    pub fn end(&self) -> Option<u32> {
+        self.start.map(|_| (self.numbers >> 32) as u32 & i32::MAX.cast_unsigned())
     }
 
     /// Whether both are the same function, wherever it stands: what it runs may change.
@@ -89,15 +92,15 @@ impl<M: Memory> Heap<'_, M> {
             StartPosition::Packed { at } => Some(half(bytes, at) >> 2),
             StartPosition::ScopeInfo => None,
         };
+        let end = layout.end.map_or(0, |end| half(bytes, end.at) >> end.shift.min(31));
         let numbers = match start {
-            Some(start) => u64::from(start) | 1 << 63,
+            Some(start) => u64::from(start) | u64::from(end & i32::MAX.cast_unsigned()) << 32 | 1 << 63,
             // Behind the script stand two parameter counts, and after 8 more bytes the number of the
             // function's literal in its script.
             None => {
                 u64::from(half(bytes, layout.script + 8)) | u64::from(half(bytes, layout.script + 20)) << 32
             }
         };
-        let end = layout.end.map(|end| half(bytes, end.at) >> end.shift.min(31));
         SharedInfo {
             map: word(bytes, 0),
             name: word(bytes, layout.name),
@@ -106,7 +109,6 @@ impl<M: Memory> Heap<'_, M> {
             inferred: layout.inferred.map_or(0, |inferred| word(bytes, inferred)),
             numbers,
             start,
-            end,
         }
     }
 
@@ -279,7 +281,7 @@ mod tests {
             bytes[usize::from(at)..][..4].copy_from_slice(&u32::to_le_bytes(40 << 2));
             bytes[usize::from(layout.end.unwrap().at)..][..4].copy_from_slice(&u32::to_le_bytes(end));
             let info = heap.heap().shared_info_from(&bytes);
-            assert_eq!((info.start, info.end), (Some(40), Some(90)), "{major}.{minor}");
+            assert_eq!((info.start, info.end()), (Some(40), Some(90)), "{major}.{minor}");
         }
     }
 
