@@ -529,7 +529,7 @@ impl Functions {
         if script.is_some_and(|script| self.is_wasm(script)) {
             // What the module exports is called through a function of V8's own, whose name is a number.
             let name = self.strings.intern(JS_TO_WASM).unwrap_or(Text::EMPTY);
-            let function = Function { name, script: None, start: Position::NONE, is_builtin: true };
+            let function = Function { name, home: Home::Builtin, start: Position::NONE, end: Position::NONE };
             let id = self.functions.intern(function).map_err(|_| Decode::Bound)?;
             return Ok((FunctionId(id), true));
         }
