@@ -16,9 +16,11 @@ use flame_sys::session::End;
 use flame_sys::signals::{Blocked, Taken};
 use flame_sys::spawn::{Child, Found, Match};
 use flame_sys::tracer::Exit;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -60,14 +62,14 @@ pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> R
         Failure::Start(command.first().map(|name| name.to_string_lossy().into_owned()), error)
     })?;
     let mut files = Files::default();
-    let heir = Heir(child.pid());
+    let heir = Heir::new(child.pid());
     let run = if wanted.children {
         target::command_of(child.pid()).and_then(|name| {
-            sampling::sample_family(&signals, child.pid(), name, &mut files, wanted, Some(heir))
+            sampling::sample_family(&signals, child.pid(), name, &mut files, wanted, Some(&heir))
         })
     } else {
-        node(&mut child, &signals, &mut files)
-            .and_then(|target| sampling::sample(&signals, target, &mut files, wanted, Some(heir)))
+        node(&mut child, &heir, &signals, &mut files)
+            .and_then(|target| sampling::sample(&signals, target, &mut files, wanted, Some(&heir)))
     };
     let written = run
         .map_err(|failure| match failure {
@@ -88,12 +90,12 @@ pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> R
     if !wanted.quiet && child.try_wait().is_none() {
         say(&format!("The command ({}) runs on; node-flame ends with it.", child.pid()));
     }
-    let code = wait(&mut child, &signals);
+    let code = wait(&mut child, &heir, &signals);
     Ok(ExitCode::from(if written.is_err() && code == 0 { 1 } else { code }))
 }
 
 /// Waits until the command is a Node process, or has started one.
-fn node(child: &mut Child, signals: &Blocked, files: &mut Files) -> Result<Target, Failure> {
+fn node(child: &mut Child, heir: &Heir, signals: &Blocked, files: &mut Files) -> Result<Target, Failure> {
     let mut met: HashMap<(u32, FileId), Instant> = HashMap::new();
     let mut judge = |process: &Process| {
         if files.is_node(process.pid()) {
@@ -108,7 +110,6 @@ fn node(child: &mut Child, signals: &Blocked, files: &mut Files) -> Result<Targe
             _ => Match::No,
         }
     };
-    let heir = Heir(child.pid());
     loop {
         match child.find(signals, PATIENCE, &mut judge) {
             Found::Process(process) => return Target::open(process.pid(), files),
@@ -124,13 +125,13 @@ fn node(child: &mut Child, signals: &Blocked, files: &mut Files) -> Result<Targe
 }
 
 /// Waits for the command's end and gives its exit code as a shell would.
-fn wait(child: &mut Child, signals: &Blocked) -> u8 {
+fn wait(child: &mut Child, heir: &Heir, signals: &Blocked) -> u8 {
     let exit = loop {
         if let Some(exit) = child.try_wait() {
             break exit;
         }
         if let Some(taken) = signals.wait(LOOK) {
-            Heir(child.pid()).take(taken, signals);
+            heir.take(taken, signals);
         }
     };
     match exit {
@@ -145,28 +146,40 @@ pub fn ends(taken: Taken) -> bool {
     !others.iter().any(|other| other.as_raw() == taken.signal)
 }
 
-/// The command, by its process id: what node-flame is sent is meant for it.
-#[derive(Clone, Copy)]
-pub struct Heir(u32);
+/// The command: what node-flame is sent is meant for it.
+///
+/// It is held, since its number is not it: with `--children` the tracer reaps a command that ends before what
+/// it started, and the kernel may give the number to another process then.
+pub struct Heir {
+    pid: u32,
+    process: Option<Process>,
+    /// Since Linux 5.3.
+    handle: Option<OwnedFd>,
+}
 
 impl Heir {
+    /// A child that was not waited for yet.
+    fn new(pid: u32) -> Heir {
+        let handle = Pid::from_raw(pid as i32).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        Heir { pid, process: Process::open(pid).ok(), handle: handle.and_then(Result::ok) }
+    }
+
     /// Passes a signal on. One of the terminal, which has no sender, has reached the command.
-    pub fn pass(self, taken: Taken) {
-        if taken.signal != Signal::CHILD.as_raw() && taken.sender != 0 && taken.sender != self.0 {
+    pub fn pass(&self, taken: Taken) {
+        if taken.signal != Signal::CHILD.as_raw() && taken.sender != 0 && taken.sender != self.pid {
             self.send(taken.signal);
         }
     }
 
     /// node-flame goes on after a suspension. A shell has had the command go on too; `kill` has not.
-    pub fn resume(self) {
-        let stat = Process::open(self.0).and_then(|process| process.stat());
-        if stat.is_ok_and(|stat| stat.is_some_and(|stat| stat.state == b'T')) {
+    pub fn resume(&self) {
+        if self.state() == Some(b'T') {
             self.send(Signal::CONT.as_raw());
         }
     }
 
     /// Passes a signal on, and suspends node-flame if it is for that.
-    fn take(self, taken: Taken, signals: &Blocked) {
+    fn take(&self, taken: Taken, signals: &Blocked) {
         self.pass(taken);
         if taken.signal == Signal::TSTP.as_raw() {
             signals.suspend(taken.signal);
@@ -174,10 +187,23 @@ impl Heir {
         }
     }
 
-    fn send(self, signal: i32) {
-        if let (Some(signal), Some(pid)) = (Signal::from_named_raw(signal), Pid::from_raw(self.0 as i32)) {
-            // An error means that it has just ended.
-            let _ = kill_process(pid, signal);
+    /// Its state; `None` once it was reaped, whoever has its number now.
+    fn state(&self) -> Option<u8> {
+        self.process.as_ref()?.stat().ok().flatten().map(|stat| stat.state)
+    }
+
+    fn send(&self, signal: i32) {
+        let Some(signal) = Signal::from_named_raw(signal) else { return };
+        match self.handle.as_ref().map(|handle| pidfd_send_signal(handle, signal)) {
+            Some(Ok(()) | Err(Errno::SRCH)) => {}
+            // Unknown to the kernel, or to a container's filter. Only this thread reaps the command, so that it
+            // keeps its number from the look to the signal.
+            _ => {
+                if let (Some(_), Some(pid)) = (self.state(), Pid::from_raw(self.pid as i32)) {
+                    // An error means that it is another user's now.
+                    let _ = kill_process(pid, signal);
+                }
+            }
         }
     }
 }
@@ -200,10 +226,36 @@ fn is_wrapper_name(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt;
 
     #[test]
     fn wrappers_are_known_by_their_base_name() {
         assert!(is_wrapper_name("/usr/bin/npm") && is_wrapper_name("npx") && is_wrapper_name("a/tsx"));
         assert!(!is_wrapper_name("/srv/npm/server.js") && !is_wrapper_name(""));
+    }
+
+    /// A process that lives until it is sent a signal.
+    fn sleeper() -> std::process::Child {
+        std::process::Command::new("sleep").arg("60").spawn().unwrap()
+    }
+
+    #[test]
+    fn a_signal_reaches_the_command_and_never_one_that_has_its_number_later() {
+        for by_number in [false, true] {
+            let of = |pid| {
+                let heir = Heir::new(pid);
+                Heir { handle: heir.handle.filter(|_| !by_number), ..heir }
+            };
+            let (mut command, mut stranger) = (sleeper(), sleeper());
+            let heir = of(command.id());
+            heir.send(Signal::TERM.as_raw());
+            assert_eq!(command.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
+            // As if the kernel had given the number anew.
+            let heir = Heir { pid: stranger.id(), ..heir };
+            heir.pass(Taken { signal: Signal::TERM.as_raw(), sender: 1 });
+            heir.resume();
+            stranger.kill().unwrap();
+            assert_eq!(stranger.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));
+        }
     }
 }

@@ -62,7 +62,7 @@ pub fn sample(
     target: Target,
     files: &mut Files,
     wanted: &command::Profile,
-    heir: Option<Heir>,
+    heir: Option<&Heir>,
 ) -> Result<Run, Failure> {
     let (member, process) = Member::new(target, wanted);
     let pid = process.pid();
@@ -95,7 +95,7 @@ pub fn sample_family(
     command: String,
     files: &mut Files,
     wanted: &command::Profile,
-    heir: Option<Heir>,
+    heir: Option<&Heir>,
 ) -> Result<Run, Failure> {
     let mut meta = Meta { command, ..meta(pid, wanted) };
     let narrator = Narrator::new(pid, wanted);
@@ -165,7 +165,7 @@ struct Sampling<'f> {
     /// Samples of processes that are gone.
     gone: u64,
     teller: Teller,
-    heir: Option<Heir>,
+    heir: Option<&'f Heir>,
 }
 
 impl Sampling<'_> {
