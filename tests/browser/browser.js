@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
@@ -19,8 +19,9 @@ export const fixture = (name) => `${process.env.FIXTURES}/${name}`;
 // A browser for the tests of one file. Every page of it fails its test on an error or a request.
 export function useBrowser() {
   let context;
+  let profile;
   before(async () => {
-    const profile = mkdtempSync(join(tmpdir(), "browser-"));
+    profile = mkdtempSync(join(tmpdir(), "browser-"));
     context = await chromium.launchPersistentContext(profile, {
       executablePath: process.env.CHROMIUM,
       args: FLAGS,
@@ -29,7 +30,14 @@ export function useBrowser() {
       acceptDownloads: true,
     });
   });
-  after(() => context?.close());
+  after(async () => {
+    try {
+      await context?.close();
+    } finally {
+      // Processes of the browser may still write into it.
+      if (profile) rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    }
+  });
 
   return async function open(name, { hash = "", scheme = "light", reducedMotion = "reduce", viewport, address } = {}) {
     const page = await context.newPage();

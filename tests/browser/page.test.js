@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -237,10 +237,16 @@ test("all of the page is reached by the keyboard alone", async () => {
 
 // What a PDF has on it: its text, its pages, and the picture of the first one as red, green and blue.
 async function paper(page) {
-  const file = join(mkdtempSync(join(tmpdir(), "paper-")), "page.pdf");
-  writeFileSync(file, await page.page.pdf({ preferCSSPageSize: true }));
-  const text = execFileSync("pdftotext", ["-layout", file, "-"], { encoding: "utf8" });
-  const [head, pixels] = ppm(execFileSync("pdftoppm", ["-r", "72", "-l", "1", file], { maxBuffer: 1 << 28 }));
+  const directory = mkdtempSync(join(tmpdir(), "paper-"));
+  let text, head, pixels;
+  try {
+    const file = join(directory, "page.pdf");
+    writeFileSync(file, await page.page.pdf({ preferCSSPageSize: true }));
+    text = execFileSync("pdftotext", ["-layout", file, "-"], { encoding: "utf8" });
+    [head, pixels] = ppm(execFileSync("pdftoppm", ["-r", "72", "-l", "1", file], { maxBuffer: 1 << 28 }));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
   const share = (red, green, blue) => {
     let count = 0;
     for (let at = 0; at < pixels.length; at += 3) {

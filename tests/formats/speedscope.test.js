@@ -1,7 +1,7 @@
 // speedscope itself, in a browser, loads four of the formats and shows the same figures.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -24,6 +24,14 @@ after(() => browser?.close());
 // The rows of speedscope's table of functions: [total, self, name].
 async function functions(file) {
   const directory = mkdtempSync(join(tmpdir(), "speedscope-"));
+  try {
+    return await functionsLoadedFrom(directory, file);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+async function functionsLoadedFrom(directory, file) {
   const loader = join(directory, "profile.js");
   const bytes = readFileSync(join(process.env.FIXTURES, file)).toString("base64");
   writeFileSync(loader, `speedscope.loadFileFromBase64(${JSON.stringify(file)}, ${JSON.stringify(bytes)})`);
