@@ -128,7 +128,8 @@ fn diff(before: impl Read, after: impl Read) -> (usize, usize) {
     (most, out.0)
 }
 
-/// Room for a million nodes, as `diff` asks for it at once: what is not used is never touched.
+/// Room for the names and functions of both files, as `diff` asks for it at once: what is not used is never
+/// touched.
 const DIFF_FOR_ALL: usize = 24 << 20;
 
 #[test]
@@ -145,31 +146,108 @@ fn diff_takes_memory_for_its_tree_and_none_for_the_length_of_the_files() {
     assert!(longer < most + most / 100, "{most} bytes, and {longer} for files three times as long");
 }
 
-/// Folded lines with one function each, no two the same.
-struct Functions {
+/// Pieces of text one after the other, each made when it is read.
+struct Pieces<F> {
     numbers: std::ops::Range<usize>,
-    line: io::Cursor<Vec<u8>>,
+    make: F,
+    piece: io::Cursor<Vec<u8>>,
 }
 
-impl Read for Functions {
+/// Of each number what `make` writes.
+fn pieces<F: FnMut(usize, &mut Vec<u8>)>(numbers: std::ops::Range<usize>, make: F) -> Pieces<F> {
+    Pieces { numbers, make, piece: io::Cursor::default() }
+}
+
+impl<F: FnMut(usize, &mut Vec<u8>)> Read for Pieces<F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.line.position() as usize == self.line.get_ref().len() {
+        if self.piece.position() as usize == self.piece.get_ref().len() {
             let Some(number) = self.numbers.next() else { return Ok(0) };
-            let mut line = std::mem::take(&mut self.line).into_inner();
-            line.clear();
-            writeln!(line, "function{number}:/srv/app.js:1 1")?;
-            self.line = io::Cursor::new(line);
+            let mut piece = std::mem::take(&mut self.piece).into_inner();
+            piece.clear();
+            (self.make)(number, &mut piece);
+            self.piece = io::Cursor::new(piece);
         }
-        self.line.read(into)
+        self.piece.read(into)
     }
 }
 
+/// Appends formatted text.
+fn push(piece: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    piece.write_fmt(text).expect("a vector takes it");
+}
+
 #[test]
-fn diff_keeps_no_function_that_its_tree_has_no_room_for() {
+fn diff_keeps_no_function_that_it_has_no_room_for() {
     let _turn = turn();
-    let functions = |numbers| Functions { numbers, line: io::Cursor::default() };
+    let functions = |numbers| {
+        pieces(numbers, |number, piece| push(piece, format_args!("function{number}:/srv/app.js:1 1\n")))
+    };
     let (most, _) = diff(functions(0..1 << 19), functions(1 << 19..1 << 20));
     let (more, _) = diff(functions(0..1 << 20), functions(1 << 20..2 << 20));
     println!("diff: {most} bytes at most with 1,048,576 functions, {more} with twice as many");
     assert!(more < most + most / 50, "{most} bytes with 1,048,576 functions, {more} with twice as many");
+}
+
+/// Fails if `diff` takes more than its bound for two such files, the second of other numbers than the first.
+/// `nodes`: the call paths of both.
+fn assert_bounded(what: &str, nodes: usize, of: impl Fn(bool) -> Box<dyn Read>) {
+    let (most, page) = diff(of(false), of(true));
+    let bound = DIFF_FOR_ALL + FOR_ALL + FOR_EACH * nodes;
+    println!("diff of {what}: {most} bytes at most for a page of {page}, by a bound of {bound}");
+    assert!(most < bound, "{what}: {most} bytes, but {bound} are the bound");
+}
+
+#[test]
+fn diff_takes_no_more_whatever_the_files_hold() {
+    let _turn = turn();
+    // More functions than there is room for, and more text.
+    const FUNCTIONS: usize = 1 << 18;
+    let numbers = |is_after| if is_after { 450_000..900_000 } else { 0..450_000 };
+    assert_bounded("900,000 functions", FUNCTIONS, move |is_after| {
+        Box::new(pieces(numbers(is_after), |number, piece| {
+            push(piece, format_args!("f{number}:/a.js:1 1\n"))
+        }))
+    });
+    let long = |number, piece: &mut Vec<u8>| {
+        push(piece, format_args!("{number:01000}:/{number}{number:01000}:1 1\n"))
+    };
+    assert_bounded("long names", 8 << 10, move |is_after| {
+        Box::new(pieces(if is_after { 10_000..20_000 } else { 0..10_000 }, long))
+    });
+    // Few functions, and call paths up to each size at which there is room for more.
+    for nodes in [2 * FUNCTIONS, 3 * FUNCTIONS, 4 * FUNCTIONS, 8 * FUNCTIONS] {
+        assert_bounded("many call paths", nodes.min(1 << 20), move |is_after| {
+            let (from, to) = if is_after { (FUNCTIONS / 2, FUNCTIONS) } else { (0, FUNCTIONS / 2) };
+            let below = nodes / FUNCTIONS - 1;
+            Box::new(pieces(from..to, move |number, piece| {
+                push(piece, format_args!("{number:027}"));
+                (0..below)
+                    .for_each(|depth| push(piece, format_args!(";{:027}", (number + depth) % FUNCTIONS)));
+                piece.extend(b" 1\n");
+            }))
+        });
+    }
+    // Lines of 30 MB: of one label, of many short ones, of bytes that are no text.
+    for (what, label) in [("one label", "x"), ("many labels", "x;"), ("bytes that are no text", "\u{7f}")] {
+        assert_bounded(&format!("lines of {what}"), 12 << 10, move |_| {
+            Box::new(pieces(0..2 * 31, move |number, piece| match number % 31 {
+                30 => piece.extend(b" 1\n"),
+                _ => (0..1_000_000 / label.len()).for_each(|_| match label {
+                    "\u{7f}" => piece.push(0xff),
+                    label => piece.extend(label.as_bytes()),
+                }),
+            }))
+        });
+    }
+    assert_bounded("stacks of long lines", 12 << 10, move |_| {
+        Box::new(pieces(0..1000, |number, piece| match number {
+            0 => piece.extend(b"# head\n# head\n\n"),
+            999 => piece.extend(b"1\n\n"),
+            _ => {
+                push(piece, format_args!("f{number}"));
+                piece.extend(std::iter::repeat_n(b'x', 100_000));
+                piece.push(b'\n');
+            }
+        }))
+    });
 }

@@ -167,7 +167,7 @@ fn follow(root: u32, wanted: &command::Profile, shared: &Shared) -> Found {
                 Leaver::NoRoom => found.no_room += 1,
                 Leaver::Gone(member, end) => {
                     if end == ProcessEnd::Exec {
-                        family.give_back(member.pid);
+                        family.give_back(member.pid());
                     }
                     match member.sampler.taken() {
                         0 => found.unseen += 1,
@@ -244,7 +244,7 @@ impl Found {
         self.processes += 1;
         note(&mut self.v8s, Some(&member.v8));
         note(&mut self.nodes, member.node.as_ref());
-        let (pid, name) = (member.pid, label(&member.command));
+        let (pid, name) = (member.pid(), label(&member.command));
         let profile = member.finish(Meta::default(), Receipt::default());
         self.merger.add(&profile, &name, pid);
         for remark in profile.receipt.remarks {

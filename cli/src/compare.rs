@@ -2,6 +2,7 @@
 
 use crate::command;
 use crate::message::Failure;
+use crate::narrator::say;
 use crate::output::Output;
 use flame_render::DiffError;
 use std::fs::File;
@@ -14,18 +15,26 @@ pub fn diff(wanted: &command::Diff) -> Result<ExitCode, Failure> {
     let output = Output::open(wanted.output.as_deref())?;
     let (mut before, mut after) = (open(&wanted.before)?, open(&wanted.after)?);
     let names = [&wanted.before, &wanted.after].map(|path| path.display().to_string());
-    let mut cause = None;
+    let (mut cause, mut remarks) = (None, Vec::new());
     let written = output.write(|to| {
         let done = flame_render::diff((&names[0], &mut before), (&names[1], &mut after), to);
-        done.map_err(|error| match error {
-            DiffError::Write(error) => error,
-            other => std::io::Error::other(cause.insert(other).to_string()),
-        })
+        match done {
+            Ok(said) => {
+                remarks = said;
+                Ok(())
+            }
+            Err(DiffError::Write(error)) => Err(error),
+            Err(other) => Err(std::io::Error::other(cause.insert(other).to_string())),
+        }
     });
-    match cause {
-        Some(cause) => Err(Failure::Diff(cause)),
-        None => written.map(|()| ExitCode::SUCCESS).map_err(Failure::Output),
+    if let Some(cause) = cause {
+        return Err(Failure::Diff(cause));
     }
+    written?;
+    for remark in remarks {
+        say(&format!("Note: {remark}"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, Failure> {

@@ -6,7 +6,7 @@
 use crate::command;
 use crate::message::{self, Failure};
 use crate::output::Output;
-use crate::target::{Files, NodeVersion, title_or_script};
+use crate::target::{Files, NodeVersion, Place, place_of, title_or_script};
 use flame_core::maps::{LEAST_V8, Maps, ModuleId, may_hold_v8};
 use flame_core::v8::image::{Image, version_in};
 use flame_render::listing::{self, Listed};
@@ -40,8 +40,8 @@ struct Lister {
     text: Vec<u8>,
     /// Executables that hold V8 themselves, by what `stat` says of them, and their engines.
     executables: Vec<(FileId, usize)>,
-    /// Large files, by device and inode in `maps`, and their engines if they hold V8.
-    holders: Vec<((u64, u64), Option<usize>)>,
+    /// Large files, and their engines if they hold V8.
+    holders: Vec<(Place, Option<usize>)>,
     engines: Vec<Engine>,
 }
 
@@ -192,17 +192,15 @@ impl Lister {
 
     /// What a file that is mapped holds.
     fn holder(&mut self, process: &Process, maps: &Maps, id: ModuleId) -> Option<usize> {
-        let module = maps.module(id)?;
-        let key = (module.device, module.inode);
+        let elf = self.files.object(process, maps, id)?;
+        let key = place_of(&elf);
         let known = self.holders.iter().find(|known| known.0 == key).map(|known| known.1);
         if let Some(known) = known
             && known.is_none_or(|engine| self.is_complete(engine))
         {
             return known;
         }
-        let elf = self.files.object(process, maps, id);
-        let version = elf.as_ref().and_then(version_in);
-        let (Some(elf), Some(version)) = (elf, version) else {
+        let Some(version) = version_in(&elf) else {
             self.holders.push((key, None));
             return None;
         };

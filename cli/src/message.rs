@@ -2,9 +2,8 @@
 
 use crate::command::Misuse;
 use crate::output::{OutputCause, OutputError};
-use crate::printable::Printable;
 use flame_core::v8::Unsupported;
-use flame_render::{DiffError, Format};
+use flame_render::{DiffError, Format, Printable};
 use flame_sys::attach::{Evidence, Refusal};
 use flame_sys::session::{End, ProcessEnd};
 use flame_sys::tracer::Exit;
@@ -110,6 +109,7 @@ usage: node-flame <pid> <format> <seconds> [options]
        node-flame run <format> <seconds> -o FILE [options] -- <command>...
        node-flame <pid> dump | top
        node-flame ps
+       node-flame diff <before> <after> [-o FILE]
 `node-flame --help` tells more.";
 
 impl Display for Misuse {
@@ -457,7 +457,7 @@ mod tests {
         let first = lines.next().unwrap();
         assert_eq!(
             first,
-            r"no format `s\u{1b}vg`; there are text, flame, raw, fullraw, folded, cpuprofile, speedscope, pprof"
+            r"no format `s\x1bvg`; there are text, flame, raw, fullraw, folded, cpuprofile, speedscope, pprof"
         );
         assert!(lines.next().unwrap().starts_with("usage: node-flame <pid> <format> <seconds>"));
     }

@@ -5,7 +5,7 @@
 
 use crate::command;
 use crate::message::Failure;
-use crate::printable::Printable;
+use flame_render::Printable;
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;

@@ -1,19 +1,21 @@
 //! Where a profile goes: standard output, or a file that is written whole or not at all.
 //!
-//! A file is written under a passing name in its own directory and then renamed, so that nobody ever
-//! sees half of it and an old profile stays until the new one is complete. The passing file is made
-//! before the sampling starts: a directory that cannot be written to is said at once, not after an
-//! hour of sampling. Symbolic links are refused, never followed: run by root in a directory of
+//! A file is written without a name in its own directory, and has one when it is whole and on the disk:
+//! nobody ever sees half of it, an old profile stays until the new one is complete, and what is killed
+//! leaves nothing behind. To take the place of an old file it has a passing name for a moment. Where the
+//! filesystem knows no files without a name (NFS, overlayfs of older kernels), the passing name is there from
+//! the start. The file is made before the sampling starts: a directory that cannot be written to is said at
+//! once, not after an hour of sampling. Symbolic links are refused, never followed: run by root in a directory of
 //! others, a write through a link would overwrite a file of their choice. A file written by root has
 //! mode 0600, since a profile tells paths and names that others may have no right to see; other
 //! users' files have the mode that their umask gives.
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Passing names that are tried before giving up: each is taken only by a node-flame of the same
@@ -59,11 +61,11 @@ pub enum Output {
     Replace(Replacement),
 }
 
-/// A file under a passing name. It is removed when this is dropped.
+/// A file without a name, or under a passing one, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Replacement {
     directory: OwnedFd,
-    passing: OsString,
+    passing: Option<String>,
     name: OsString,
     path: PathBuf,
     file: File,
@@ -71,8 +73,10 @@ pub struct Replacement {
 
 impl Drop for Replacement {
     fn drop(&mut self) {
-        // After the rename there is nothing left under this name.
-        let _ = rustix::fs::unlinkat(&self.directory, &self.passing, AtFlags::empty());
+        if let Some(passing) = &self.passing {
+            // After the rename there is nothing left under this name.
+            let _ = rustix::fs::unlinkat(&self.directory, passing, AtFlags::empty());
+        }
     }
 }
 
@@ -109,9 +113,9 @@ impl Output {
     /// Writes all that `content` writes, or leaves the file as it was.
     pub fn write(self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
         let path = self.path().map(Path::to_path_buf);
-        let done = match &self {
+        let done = match self {
             Output::Stdout => buffered(io::stdout().lock(), content),
-            Output::Direct(file, _) => buffered(file, content),
+            Output::Direct(file, _) => buffered(&file, content),
             Output::Replace(replacement) => replacement.fill(content),
         };
         done.map_err(|error| OutputError { path, cause: OutputCause::Write(error) })
@@ -119,9 +123,50 @@ impl Output {
 }
 
 impl Replacement {
-    fn fill(&self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    fn fill(mut self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         buffered(&self.file, content)?;
-        Ok(rustix::fs::renameat(&self.directory, &self.passing, &self.directory, &self.name)?)
+        sync(&self.file)?;
+        let from = match self.passing.take() {
+            Some(passing) => passing,
+            None => {
+                // By its file descriptor itself a file is linked by root alone, on older kernels.
+                let file = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                let link = |name: &OsStr| {
+                    rustix::fs::linkat(CWD, &file, &self.directory, name, AtFlags::SYMLINK_FOLLOW)
+                };
+                if link(&self.name).is_ok() {
+                    return Ok(());
+                }
+                // There is an old file.
+                match passing(&mut |name| link(name.as_ref())) {
+                    Ok((passing, ())) => passing,
+                    Err(_) => self.copy()?,
+                }
+            }
+        };
+        let from = self.passing.insert(from);
+        Ok(rustix::fs::renameat(&self.directory, &*from, &self.directory, &self.name)?)
+    }
+
+    /// Copies what is written to a file with a passing name, where it may not have a name itself.
+    fn copy(&mut self) -> io::Result<String> {
+        let (passing, file) = named(&self.directory)?;
+        let from = std::mem::replace(&mut self.file, file.into());
+        let mut at = 0;
+        self.passing = Some(passing.clone());
+        while rustix::fs::sendfile(&self.file, &from, Some(&mut at), 1 << 30)? > 0 {}
+        sync(&self.file)?;
+        Ok(passing)
+    }
+}
+
+/// Has what is written on the disk before it has its name, so that after a power cut too there is all of it or
+/// nothing.
+fn sync(file: &File) -> io::Result<()> {
+    match rustix::fs::fdatasync(file) {
+        // Not every filesystem has a disk.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+        done => Ok(done?),
     }
 }
 
@@ -134,7 +179,8 @@ fn buffered(to: impl Write, content: impl FnOnce(&mut dyn Write) -> io::Result<(
 fn open_file(path: &Path) -> Result<Output, OutputCause> {
     let name = path.file_name().ok_or(OutputCause::NoFileName)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    // Its names need not be readable.
+    let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
     let directory = rustix::fs::open(parent, flags, Mode::empty()).map_err(OutputCause::Directory)?;
     match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => replace(directory, name, path),
@@ -153,24 +199,37 @@ fn open_file(path: &Path) -> Result<Output, OutputCause> {
 }
 
 fn replace(directory: OwnedFd, name: &OsStr, path: &Path) -> Result<Output, OutputCause> {
+    let nameless = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let (passing, file) = match rustix::fs::openat(&directory, ".", nameless, mode()) {
+        Ok(file) => (None, file),
+        // What is wrong with the directory is wrong with a named file too.
+        Err(_) => named(&directory).map(|(name, file)| (Some(name), file)).map_err(OutputCause::Create)?,
+    };
+    let (name, path, file) = (name.into(), path.into(), file.into());
+    Ok(Output::Replace(Replacement { directory, passing, name, path, file }))
+}
+
+fn mode() -> Mode {
+    Mode::from_raw_mode(if rustix::process::geteuid().is_root() { 0o600 } else { 0o666 })
+}
+
+/// A new file with a passing name.
+fn named(directory: &OwnedFd) -> Result<(String, OwnedFd), Errno> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(if rustix::process::geteuid().is_root() { 0o600 } else { 0o666 });
-    let mut error = Errno::EXIST;
-    for attempt in 0..ATTEMPTS {
-        let passing = OsString::from(format!(".node-flame-{}-{attempt}", std::process::id()));
-        match rustix::fs::openat(&directory, &passing, flags, mode) {
-            Ok(file) => {
-                let (name, path, file) = (name.into(), path.into(), file.into());
-                return Ok(Output::Replace(Replacement { directory, passing, name, path, file }));
-            }
-            Err(Errno::EXIST) => {}
-            Err(other) => {
-                error = other;
-                break;
-            }
+    passing(&mut |name| rustix::fs::openat(directory, name, flags, mode()))
+}
+
+/// Has `make` make something under a passing name that is not taken.
+fn passing<T>(make: &mut dyn FnMut(&str) -> Result<T, Errno>) -> Result<(String, T), Errno> {
+    let mut attempt = 0;
+    loop {
+        let name = format!(".node-flame-{}-{attempt}", std::process::id());
+        attempt += 1;
+        match make(&name) {
+            Err(Errno::EXIST) if attempt < ATTEMPTS => {}
+            made => return made.map(|made| (name, made)),
         }
     }
-    Err(OutputCause::Create(error))
 }
 
 #[cfg(test)]
@@ -210,12 +269,64 @@ mod tests {
         let path = scratch.0.join("out");
         let output = Output::open(Some(&path)).unwrap();
         assert!(!path.exists());
+        // Where the filesystem of temporary files has no files without a name, a passing one is there.
+        let Output::Replace(replacement) = &output else { panic!("not a file") };
+        assert_eq!(scratch.names().is_empty(), replacement.passing.is_none());
         output.write(|to| to.write_all(b"profile")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"profile");
         assert_eq!(scratch.names(), ["out"]);
         if rustix::process::geteuid().is_root() {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_an_old_one_with_and_without_a_passing_name() {
+        let scratch = Scratch::new("old");
+        let path = scratch.0.join("out");
+        fs::write(&path, b"old").unwrap();
+        for text in ["new", "newer"] {
+            let mut output = Output::open(Some(&path)).unwrap();
+            if let Output::Replace(replacement) = &mut output
+                && text == "newer"
+            {
+                // As on a filesystem where each file has a name.
+                fs::write(scratch.0.join("passing"), b"").unwrap();
+                replacement.file = fs::File::create(scratch.0.join("passing")).unwrap();
+                replacement.passing = Some("passing".into());
+            }
+            output.write(|to| to.write_all(text.as_bytes())).unwrap();
+            assert_eq!(
+                (fs::read_to_string(&path).unwrap(), scratch.names()),
+                (text.into(), vec!["out".into()])
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_linked_is_copied() {
+        let scratch = Scratch::new("copied");
+        let path = scratch.0.join("out");
+        let Output::Replace(mut replacement) = Output::open(Some(&path)).unwrap() else { panic!() };
+        if replacement.passing.is_none() {
+            (&replacement.file).write_all(&[7; 100_000]).unwrap();
+            let copied = replacement.copy().unwrap();
+            assert_eq!(fs::read(scratch.0.join(&copied)).unwrap(), [7; 100_000]);
+            assert_eq!(scratch.names(), [copied]);
+            drop(replacement);
+            assert!(scratch.names().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_directory_whose_names_may_not_be_read_holds_an_output() {
+        // Where everything may be read there is nothing to see but that it works.
+        let scratch = Scratch::new("closed");
+        fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o333)).unwrap();
+        let path = scratch.0.join("out");
+        Output::open(Some(&path)).unwrap().write(|to| to.write_all(b"x")).unwrap();
+        fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The closing report: what a run took, what it cost, and what is not as it should be.
 
-use crate::printable::Printable;
 use flame_core::profile::{Counts, Frame, Kind, Profile, Receipt};
+use flame_render::Printable;
 use flame_sys::session::Outcome;
 use std::fmt::Write;
 
@@ -137,7 +137,7 @@ Samples: 980 taken of 990 wanted, 7 idle, 3 lost.
 Pause per sample: p50 0.061 ms, p99 0.180 ms, max 1.200 ms; threads held 0.60 % of the time.
 Frames: 40 distinct, 5 unresolved.
 Note: 2 threads fell asleep just before they stopped.
-Note: 12 names were cut at 1024 bytes\\u{1b}[2J
+Note: 12 names were cut at 1024 bytes\\x1b[2J
 ";
         assert_eq!(lines(&receipt, 40, 5), expected);
     }

@@ -179,7 +179,7 @@ impl Visitor for Sampling<'_> {
         // Of a family it is said at the start.
         let is_alone = self.children.is_none();
         let Some(member) = self.member(thread) else { return false };
-        let is_first = thread.tid == member.pid;
+        let is_first = thread.tid == member.pid();
         member.started(thread);
         if is_first && is_alone {
             self.teller.tell(Word::Attached);
@@ -189,7 +189,7 @@ impl Visitor for Sampling<'_> {
 
     fn held(&mut self, thread: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict {
         let Some(member) = self.member(thread) else { return Verdict::Lost };
-        let is_first = thread.tid == member.pid;
+        let is_first = thread.tid == member.pid();
         let stopped = member.sampler.held(usize::from(thread.index), registers, memory);
         self.sampled = stopped == Stopped::Sampled;
         match stopped {
@@ -204,7 +204,7 @@ impl Visitor for Sampling<'_> {
     fn released(&mut self, thread: ThreadKey, at_us: u64) {
         let sampled = self.sampled;
         if let Some(member) = self.member(thread).filter(|_| sampled) {
-            member.sampler.released(usize::from(thread.index), at_us, &member.memory);
+            member.sampler.released(usize::from(thread.index), at_us, &member.followed.memory);
         }
     }
 

@@ -2,27 +2,44 @@
 
 use crate::target::Objects;
 use flame_core::elf::Elf;
-use flame_core::maps::{FilePlace, Maps};
+use flame_core::maps::{FilePlace, Maps, ModuleId};
 use flame_core::profile::Kind;
 use flame_core::sample::resolve::Symbols;
 use flame_core::symbols::{Lookup, Style, debug_file, demangle, kind_of};
 use flame_sys::process::{Process, Root};
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 /// Where separate debug files are looked for: the target's own root, then the host's, which may have
 /// them installed for a container's files.
-pub struct DebugFiles(Vec<Root>);
+pub struct DebugFiles {
+    roots: Vec<Root>,
+    /// What was found for each object: a file that is mapped stays so.
+    found: RefCell<Vec<(ModuleId, Option<Elf<'static>>)>>,
+}
 
 impl DebugFiles {
     /// For a process that lives: its root is held open, for the names are looked up when it may be gone.
     pub fn of(process: &Process) -> DebugFiles {
-        DebugFiles([Root::of(process), Root::own()].into_iter().flatten().collect())
+        let roots = [Root::of(process), Root::own()].into_iter().flatten().collect();
+        DebugFiles { roots, found: RefCell::default() }
     }
 
-    /// The file with the symbols that were stripped off an object, whose path the target sees as `path`.
+    /// The file with the symbols that were stripped off the object of a module, looked for once.
+    fn of_module(&self, module: ModuleId, elf: &Elf<'_>, path: &[u8]) -> Option<Elf<'static>> {
+        let mut found = self.found.borrow_mut();
+        if let Some((_, known)) = found.iter().find(|known| known.0 == module) {
+            return *known;
+        }
+        let debug = self.find(elf, path);
+        found.push((module, debug));
+        debug
+    }
+
+    /// The same, looked for. The target sees the object's path as `path`.
     fn find(&self, elf: &Elf<'_>, path: &[u8]) -> Option<Elf<'static>> {
         let candidates = debug_file::candidates(elf, path);
-        let files = self.0.iter().flat_map(|root| candidates.iter().map(|path| root.map(path)));
+        let files = self.roots.iter().flat_map(|root| candidates.iter().map(|path| root.map(path)));
         let mut elves = files.flatten().filter_map(|(bytes, _)| Elf::parse(bytes).ok());
         elves.find(|debug| debug_file::belongs_to(debug, elf))
     }
@@ -59,7 +76,7 @@ impl Names {
             let mut lookup = Lookup::new(&addresses);
             lookup.pass(&elf);
             if elf.symtab_symbols().is_empty()
-                && let Some(debug) = debug_files.find(&elf, maps.path(module))
+                && let Some(debug) = debug_files.of_module(module, &elf, maps.path(module))
             {
                 lookup.pass_debug_file(&debug);
             }

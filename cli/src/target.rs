@@ -9,8 +9,7 @@ use flame_core::v8::image::Image;
 use flame_sys::Errno;
 use flame_sys::attach::{self, Refusal};
 use flame_sys::memory::ProcessMemory;
-use flame_sys::process::{Process, children, map_file};
-use std::collections::HashMap;
+use flame_sys::process::{FileId, Process, children, map_whole, open_file};
 use std::path::Path;
 
 /// Processes that are looked at below one that is not Node.
@@ -77,8 +76,8 @@ impl Target {
         let process = attach::check(pid).map_err(refused)?;
         let maps = maps(&process).map_err(|errno| refused(attach::refused(&process, errno)))?;
         let objects = files.objects(&process, &maps);
-        let Some((v8, elf)) = files.holder_of_v8(&maps, &objects) else { return Ok(None) };
-        let image = match files.image(&maps, v8, &elf) {
+        let Some((v8, elf)) = files.holder_of_v8(&objects) else { return Ok(None) };
+        let image = match files.image(&elf) {
             None => return Ok(None),
             Some(Err(unsupported)) => return Err(Failure::Unsupported(pid, *unsupported)),
             Some(Ok(image)) => image.clone(),
@@ -89,13 +88,28 @@ impl Target {
     }
 }
 
-/// The object files of processes, each mapped and looked at once.
+/// The object files of processes, each mapped and looked at once. Which file it is says `stat`: device and inode
+/// in `maps` can be those of another file in another process. Tables of some hundred entries: all are searched from
+/// their start.
 #[derive(Default)]
 pub struct Files {
-    /// By device and inode.
-    elves: HashMap<(u64, u64), Option<Elf<'static>>>,
+    elves: Vec<(FileId, Option<Elf<'static>>)>,
+    /// The kernel's own, the same in each process.
+    vdso: Option<Elf<'static>>,
     /// What each says of its V8.
-    images: HashMap<(u64, u64), Option<Result<Image<'static>, Unsupported>>>,
+    images: Vec<(Place, Engine)>,
+}
+
+/// What a file says of its V8; `None` if it holds none.
+type Engine = Option<Result<Image<'static>, Unsupported>>;
+
+/// Where a file is mapped, which tells it from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place(usize);
+
+/// The place of a file.
+pub fn place_of(elf: &Elf<'static>) -> Place {
+    Place(elf.data().as_ptr().addr())
 }
 
 impl Files {
@@ -108,45 +122,42 @@ impl Files {
     pub fn object(&mut self, process: &Process, maps: &Maps, id: ModuleId) -> Option<Elf<'static>> {
         let module = maps.module(id)?;
         let region = maps.regions_of(id).find(|region| region.executable)?;
-        let is_vdso = region.kind == RegionKind::Vdso;
-        if module.inode == 0 && !is_vdso {
+        if region.kind == RegionKind::Vdso {
+            self.vdso = self.vdso.or_else(|| vdso(process, region));
+            return self.vdso;
+        }
+        if module.inode == 0 {
             return None;
         }
-        // The kernel's own image has no inode, and is the same in each process.
-        *self.elves.entry((module.device, module.inode)).or_insert_with(|| {
-            if is_vdso {
-                return vdso(process, region);
-            }
-            let mut path = maps.path(id).to_vec();
-            if module.deleted {
-                path.extend_from_slice(b" (deleted)");
-            }
-            let (bytes, _) = map_file(process, &path, region).ok()?;
-            Elf::parse(bytes).ok()
-        })
+        let mut path = maps.path(id).to_vec();
+        if module.deleted {
+            path.extend_from_slice(b" (deleted)");
+        }
+        let (file, id) = open_file(process, &path, region).ok()?;
+        if let Some((_, known)) = self.elves.iter().find(|known| known.0 == id) {
+            return *known;
+        }
+        let elf = map_whole(&file).ok().and_then(|bytes| Elf::parse(bytes).ok());
+        self.elves.push((id, elf));
+        elf
     }
 
     /// The first object with V8 in it: the executable, or libnode.so, whatever their names.
-    fn holder_of_v8(
-        &mut self,
-        maps: &Maps,
-        objects: &[Option<Elf<'static>>],
-    ) -> Option<(ModuleId, Elf<'static>)> {
+    fn holder_of_v8(&mut self, objects: &[Option<Elf<'static>>]) -> Option<(ModuleId, Elf<'static>)> {
         (0..).zip(objects).find_map(|(number, elf)| {
             let (id, elf) = (ModuleId(number), (*elf)?);
-            self.image(maps, id, &elf).as_ref().map(|_| (id, elf))
+            self.image(&elf).as_ref().map(|_| (id, elf))
         })
     }
 
-    /// What the file of a module says of its V8; `None` if it holds none.
-    fn image(
-        &mut self,
-        maps: &Maps,
-        id: ModuleId,
-        elf: &Elf<'static>,
-    ) -> &Option<Result<Image<'static>, Unsupported>> {
-        let key = maps.module(id).map_or((0, 0), |module| (module.device, module.inode));
-        self.images.entry(key).or_insert_with(|| Image::of(elf))
+    /// What a file says of its V8.
+    fn image(&mut self, elf: &Elf<'static>) -> &Engine {
+        let place = place_of(elf);
+        let known = self.images.iter().position(|known| known.0 == place).unwrap_or(self.images.len());
+        if known == self.images.len() {
+            self.images.push((place, Image::of(elf)));
+        }
+        &self.images[known].1
     }
 
     /// Whether a process holds V8, without a word about what else may be wrong with it.
@@ -154,7 +165,7 @@ impl Files {
         let holds_v8 = |process: Process| {
             let maps = maps(&process).ok()?;
             let objects = self.objects(&process, &maps);
-            self.holder_of_v8(&maps, &objects).map(|_| ())
+            self.holder_of_v8(&objects).map(|_| ())
         };
         attach::check(pid).ok().and_then(holds_v8).is_some()
     }
@@ -295,6 +306,41 @@ fn script<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_told_apart_where_maps_shows_them_as_one() {
+        let mut files = Files::default();
+        let mut code_of = |command: &[&str]| {
+            let (program, arguments) = command.split_first().unwrap();
+            let mut child = std::process::Command::new(program)
+                .args(arguments)
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let process = Process::open(child.id()).unwrap();
+            let (mut text, mut maps) = (Vec::new(), Maps::new());
+            process.maps(&mut text).unwrap();
+            // The device and inode of all files.
+            let line = |line: &str| {
+                let mut fields: Vec<&str> = line.splitn(6, ' ').collect();
+                if fields[4] != "0" {
+                    (fields[3], fields[4]) = ("00:2f", "7");
+                }
+                fields.join(" ") + "\n"
+            };
+            let text: String = String::from_utf8(text).unwrap().lines().map(line).collect();
+            maps.update(text.as_bytes(), &[]);
+            let exe = maps.modules().iter().position(|module| module.inode == 7).unwrap();
+            let elf = files.object(&process, &maps, ModuleId(exe as u16)).unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            place_of(&elf)
+        };
+        let commands: [&[&str]; 3] = [&["sleep", "60"], &["sleep", "60"], &["sh", "-c", "read line"]];
+        let [one, same, other] = commands.map(&mut code_of);
+        assert_eq!(one, same);
+        assert_ne!(one, other);
+    }
 
     #[test]
     fn the_script_is_told_from_options_and_their_values() {

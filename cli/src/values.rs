@@ -40,15 +40,24 @@ pub fn lossy(text: &str) -> String {
     OsStr::from_bytes(&bytes(text)).to_string_lossy().into_owned()
 }
 
+/// A process id: digits alone, from 1 to `i32::MAX`. `None` for any other word.
 pub fn pid(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|pid| digits && (1..=i32::MAX as u32).contains(pid))
 }
 
+/// A format by its name.
+///
+/// # Errors
+/// [`Misuse::Format`] for a word that is none.
 pub fn format(name: &str) -> Result<Format, Misuse> {
     name.parse().map_err(|_| Misuse::Format(name.into()))
 }
 
+/// A length of time: digits with at most one point, a microsecond to a year.
+///
+/// # Errors
+/// [`Misuse::Seconds`] for all else.
 pub fn seconds(text: &str) -> Result<Duration, Misuse> {
     let decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let length = text.parse().ok().filter(|seconds: &f64| decimal && *seconds <= MAX_SECONDS);
@@ -58,6 +67,10 @@ pub fn seconds(text: &str) -> Result<Duration, Misuse> {
         .ok_or_else(|| Misuse::Seconds(text.into()))
 }
 
+/// Samples a second: a whole number from 1 to 10000.
+///
+/// # Errors
+/// [`Misuse::Rate`] for all else.
 pub fn rate(text: &str) -> Result<u32, Misuse> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse()
@@ -66,12 +79,20 @@ pub fn rate(text: &str) -> Result<u32, Misuse> {
         .ok_or_else(|| Misuse::Rate(text.into()))
 }
 
+/// A share in percent: digits with at most one point, above 0 and at most 100.
+///
+/// # Errors
+/// [`Misuse::MaxPause`] for all else.
 pub fn percent(text: &str) -> Result<f64, Misuse> {
     let decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let share = text.parse().ok().filter(|share: &f64| decimal && *share > 0.0 && *share <= 100.0);
     share.ok_or_else(|| Misuse::MaxPause(text.into()))
 }
 
+/// Whether something is switched on: `on` or `off`.
+///
+/// # Errors
+/// [`Misuse::Native`], the one option of this kind, for all else.
 pub fn switch(text: &str) -> Result<bool, Misuse> {
     match text {
         "on" => Ok(true),

@@ -27,7 +27,7 @@ fn wrong_usage_is_one_line_a_hint_and_exit_code_2() {
         let ended = node_flame(line);
         ended.assert(2, &["node-flame: ", words, "usage: node-flame <pid> <format> <seconds>"]);
         assert_eq!(ended.stdout, "");
-        assert_eq!(ended.stderr.lines().count(), 6, "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 7, "{}", ended.stderr);
     }
 }
 
@@ -76,7 +76,7 @@ fn an_executable_with_a_hostile_name_never_reaches_the_terminal_raw() {
     fs::copy(found("cat"), &path).unwrap();
     let mut target = Target::start(&mut Command::new(&path));
     let ended = node_flame(&format!("{} text 1", target.pid()));
-    ended.assert(1, &["is not a Node.js process", r"a\u{1b}[2Jb\n"]);
+    ended.assert(1, &["is not a Node.js process", r"a\x1b[2Jb\n"]);
     assert!(!ended.stderr.contains('\u{1b}'));
     target.assert_unharmed();
 }
@@ -323,6 +323,9 @@ fn files_that_cannot_be_compared_are_said() {
     assert!(!output.exists());
     node_flame(&format!("diff {stacks} {stacks} -o {}", output.display())).assert(0, &[]);
     assert!(fs::read_to_string(&output).unwrap().starts_with("<!doctype html>"));
+    let partly = scratch.file("partly", "a;b 3\nno count\n");
+    node_flame(&format!("diff {stacks} {partly} -o {}", output.display()))
+        .assert(0, &["Note: 1 lines are no stacks and were left out"]);
 }
 
 /// The file of a command on the PATH.

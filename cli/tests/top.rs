@@ -3,7 +3,7 @@
 mod common;
 
 use common::{NODE_FLAME, Target, assert_free, eventually, is_traced, kill, start_node_flame, wait_until};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -283,6 +283,53 @@ fn a_terminal_that_is_closed_ends_it() {
     drop(screen);
     wait_until("nothing traces it", || !is_traced(target.pid()));
     assert_free(target.pid());
+}
+
+#[test]
+fn signals_end_it_where_the_terminal_takes_nothing_any_more() {
+    for is_halted in [true, false] {
+        let mut target = Target::script(PROGRAM, &[]);
+        // Its terminal is read by `script`, until nobody takes what that writes.
+        let mut script = Command::new("script")
+            .args(["-qec", &format!("{NODE_FLAME} {} top", target.pid()), "/dev/null"])
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script, of bsdutils, starts");
+        wait_until("it is traced", || is_traced(target.pid()));
+        let top = tracer(&target);
+        let mut keyboard = script.stdin.take().unwrap();
+        if is_halted {
+            std::thread::sleep(Duration::from_millis(1500));
+            keyboard.write_all(b"\x13").unwrap();
+            std::thread::sleep(Duration::from_millis(1500));
+        } else {
+            // Each key has a picture drawn: of 2 KiB, and there is room for 64.
+            for _ in 0..400 {
+                keyboard.write_all(b"s").unwrap();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        let start = Instant::now();
+        kill(top, "TSTP");
+        std::thread::sleep(Duration::from_millis(300));
+        kill(top, "TERM");
+        // Where the suspension came about, it is over.
+        kill(top, "CONT");
+        // Whoever started it is held up as well, and has not asked for its exit code.
+        let is_zombie = |status: &str| status.lines().any(|line| line.starts_with("State:\tZ"));
+        let status = || std::fs::read_to_string(format!("/proc/{top}/status"));
+        wait_until("it has ended", || status().map_or(true, |status| is_zombie(&status)));
+        let passed = start.elapsed();
+        common::tell(&format!(
+            "ended {passed:?} after a suspension, on a terminal that is halted: {is_halted}"
+        ));
+        assert!(passed < Duration::from_secs(15), "{passed:?}");
+        target.assert_unharmed();
+        script.kill().unwrap();
+        script.wait().unwrap();
+    }
 }
 
 #[test]

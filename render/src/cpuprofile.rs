@@ -3,7 +3,7 @@
 //! It knows one thread. When several were sampled, their samples follow one thread after the other,
 //! so that each thread's time adds up and its chart is whole. Where a thread did not run, `(idle)`
 //! takes the time, as in V8's profiles: with as many hits as it would have had, since DevTools parts
-//! the whole time by hits.
+//! the whole time by hits. Native code that is not shown is `(program)`, as in those too.
 
 use crate::View;
 use crate::json;
@@ -88,6 +88,9 @@ fn steps<'a>(times: &'a Times, tree: &'a Tree<'a>, idle: &'a Idle) -> impl Itera
 }
 
 fn call_frame(profile: &Profile, tree: &Tree<'_>, label: u32, out: &mut dyn Write) -> io::Result<()> {
+    if label + 1 == tree.labels.len() {
+        return meta_frame("(program)", out);
+    }
     let frame = tree.labels.frame(label);
     out.write_all(b"{\"functionName\":")?;
     if !frame.kind.is_javascript() {

@@ -1,5 +1,6 @@
 //! Bytes into a gzip stream (RFC 1952), in constant memory.
 
+use flame_core::symbols::debug_file::crc32_with;
 use miniz_oxide::DataFormat;
 use miniz_oxide::deflate::CompressionLevel;
 use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, TDEFLStatus, compress_to_output};
@@ -46,9 +47,7 @@ impl<'a> Gzip<'a> {
 impl Write for Gzip<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.deflate(bytes, TDEFLFlush::None)?;
-        for byte in bytes {
-            self.crc = CRC[usize::from(self.crc as u8 ^ byte)] ^ self.crc >> 8;
-        }
+        self.crc = crc32_with(self.crc, bytes);
         self.length = self.length.wrapping_add(bytes.len() as u32);
         Ok(bytes.len())
     }
@@ -57,23 +56,6 @@ impl Write for Gzip<'_> {
         Ok(())
     }
 }
-
-/// What each byte does to a CRC-32.
-const CRC: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut crc = byte as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[byte] = crc;
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

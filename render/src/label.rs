@@ -4,7 +4,7 @@
 //! is one line: control characters and what would reorder or break a line are escaped.
 
 use flame_core::profile::{Frame, Kind, NO_INDEX, Profile};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// What a label says beyond the frame's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,17 @@ impl Style {
     }
 }
 
+/// Text of which nothing acts on a terminal, as [`escape`] has it.
+pub struct Printable<'a>(pub &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut escaped = String::new();
+        escape(self.0, &mut escaped);
+        formatter.write_str(&escaped)
+    }
+}
+
 /// Appends `text` with everything escaped that would break a line or rule the terminal: control
 /// characters, line separators, and marks that reorder what follows them.
 pub fn escape(text: &str, out: &mut String) {
@@ -83,7 +94,7 @@ pub fn escape(text: &str, out: &mut String) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => push(out, format_args!("\\x{:02x}", u32::from(char))),
-            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 push(out, format_args!("\\u{:04x}", u32::from(char)));
             }
             _ => out.push(char),
@@ -151,8 +162,10 @@ mod tests {
 
     #[test]
     fn a_label_is_one_line_that_leaves_the_terminal_alone() {
-        let hostile = "a\nb\r\t\x1b[31m\u{7f}\u{9b}\u{2028}\u{202e}é";
-        let expected = "a\\nb\\r\\t\\x1b[31m\\x7f\\x9b\\u2028\\u202eé:[native]";
-        assert_eq!(label(Kind::Native, hostile, "", Style::default()), expected);
+        let hostile = "a\nb\r\t\x1b[31m\u{7f}\u{9b}\u{2028}\u{202e}\u{61c}\u{200f}é";
+        let expected = "a\\nb\\r\\t\\x1b[31m\\x7f\\x9b\\u2028\\u202e\\u061c\\u200fé";
+        assert_eq!(label(Kind::Native, hostile, "", Style::default()), format!("{expected}:[native]"));
+        assert_eq!(Printable(hostile).to_string(), expected);
+        assert_eq!(Printable("/srv/naïve café/日本.js").to_string(), "/srv/naïve café/日本.js");
     }
 }

@@ -32,6 +32,7 @@ mod testing;
 
 pub use flame::{DiffError, diff};
 use flame_core::profile::Profile;
+pub use label::Printable;
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;

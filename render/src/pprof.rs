@@ -113,7 +113,9 @@ impl Proto<'_, '_> {
         let shown = Shown { glue: false, native: view.native };
         let labels = Labels::new(profile, Style::default(), false);
         let mut locations: HashMap<(u32, u32), u32> = HashMap::new();
-        let mut functions: HashMap<u32, u64> = HashMap::new();
+        // The id of each label's function, from 1 on.
+        let mut functions: Vec<u64> = vec![0; labels.len() as usize];
+        let mut last = 0;
         let mut mappings: HashMap<&str, u64> = HashMap::new();
         let mut of: Vec<Option<FrameId>> = Vec::with_capacity(profile.frames().len());
         for (id, frame) in profile.frames().iter().enumerate() {
@@ -131,15 +133,13 @@ impl Proto<'_, '_> {
             if number < next {
                 continue;
             }
-            let function = match functions.get(&label) {
-                Some(function) => *function,
-                None => {
-                    let function = functions.len() as u64 + 1;
-                    functions.insert(label, function);
-                    self.function(profile, &labels, label, function)?;
-                    function
-                }
-            };
+            let function = &mut functions[label as usize];
+            if *function == 0 {
+                last += 1;
+                *function = last;
+                self.function(profile, &labels, label, last)?;
+            }
+            let function = *function;
             let object = if frame.kind.is_native() { profile.text(frame.file) } else { "" };
             let mapping = match mappings.get(object) {
                 Some(mapping) => *mapping,
@@ -150,16 +150,27 @@ impl Proto<'_, '_> {
                     mapping
                 }
             };
-            let mut place = Message::default();
-            place.number(1, function);
-            place.number(2, line.into());
-            let mut location = Message::default();
-            location.number(1, u64::from(number) + 1);
-            location.number(2, mapping);
-            location.bytes(4, &place.0);
-            self.field(4, &location.0)?;
+            self.location(number, function, mapping, line)?;
         }
-        Ok(merge(profile, |id| of.get(id.0 as usize).copied().flatten()))
+        let native = locations.len() as u32;
+        let merged = merge(profile, FrameId(native), |id| of.get(id.0 as usize).copied().flatten());
+        if merged.0.nodes().any(|node| node.frame == Some(FrameId(native))) {
+            self.function(profile, &labels, labels.len() - 1, last + 1)?;
+            self.location(native, last + 1, 0, 0)?;
+        }
+        Ok(merged)
+    }
+
+    /// A location by its number in the tree.
+    fn location(&mut self, number: u32, function: u64, mapping: u64, line: u32) -> io::Result<()> {
+        let mut place = Message::default();
+        place.number(1, function);
+        place.number(2, line.into());
+        let mut location = Message::default();
+        location.number(1, u64::from(number) + 1);
+        location.number(2, mapping);
+        location.bytes(4, &place.0);
+        self.field(4, &location.0)
     }
 
     fn function(&mut self, profile: &Profile, labels: &Labels<'_>, label: u32, id: u64) -> io::Result<()> {

@@ -124,7 +124,10 @@ fn counted(profile: &Profile, format: Format, view: &View) -> u64 {
         }
         Format::Folded => {
             let text = text(profile, format, view);
-            let count = |line: &str| line.rsplit_once(' ').and_then(|(_, count)| count.parse::<u64>().ok());
+            let count = |line: &str| {
+                let (stack, count) = line.rsplit_once(' ')?;
+                count.parse::<u64>().ok().filter(|_| !stack.is_empty())
+            };
             text.lines().map(|line| count(line).expect("a count")).sum()
         }
         Format::CpuProfile => {
@@ -138,10 +141,10 @@ fn counted(profile: &Profile, format: Format, view: &View) -> u64 {
             let profiles = list(&json["profiles"]).iter();
             let lengths = profiles.map(|profile| {
                 assert_eq!(list(&profile["samples"]).len(), list(&profile["weights"]).len());
-                // Samples without frames look like gaps: told apart by the profile's own.
+                // The others are gaps.
                 list(&profile["samples"]).iter().filter(|stack| !list(stack).is_empty()).count() as u64
             });
-            lengths.sum::<u64>() + empty_stacks(profile, view)
+            lengths.sum::<u64>()
         }
         Format::Pprof => pprof::tests::samples(profile, view).iter().map(|sample| sample.1).sum(),
         Format::Flame => {
@@ -152,13 +155,6 @@ fn counted(profile: &Profile, format: Format, view: &View) -> u64 {
             profile.total()
         }
     }
-}
-
-/// Samples of which no frame is shown.
-fn empty_stacks(profile: &Profile, view: &View) -> u64 {
-    let text = text(profile, Format::Folded, view);
-    let empty = text.lines().filter_map(|line| line.strip_prefix(' ')?.parse::<u64>().ok());
-    empty.sum()
 }
 
 proptest! {

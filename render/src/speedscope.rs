@@ -132,9 +132,10 @@ mod tests {
 "shared":{"frames":[
 {"name":"[frames elided]"},
 {"name":"uv_run:[native]"},
-{"name":"(anonymous)","file":"/app/a.js","line":1}]},
+{"name":"(anonymous)","file":"/app/a.js","line":1},
+{"name":"(native)"}]},
 "profiles":[
-{"type":"sampled","name":"main (100)","unit":"microseconds","startValue":0,"endValue":50000,"samples":[[1,2],[],[]],"weights":[10000,30000,10000]},
+{"type":"sampled","name":"main (100)","unit":"microseconds","startValue":0,"endValue":50000,"samples":[[1,2],[],[3]],"weights":[10000,30000,10000]},
 {"type":"sampled","name":"worker 1 (7)","unit":"microseconds","startValue":0,"endValue":60000,"samples":[[],[1]],"weights":[50000,10000]}]}
 "#
         );

@@ -7,7 +7,7 @@
 //! C++'s arguments are left to it.
 
 use crate::View;
-use crate::label::{Style, escape};
+use crate::label::{Style, escape, push};
 use crate::tree::{Shown, Tree};
 use flame_core::profile::{Frame, Profile};
 use std::io::{self, Write};
@@ -60,9 +60,16 @@ fn each_stack(
 /// The three lines that stackcollapse.pl skips.
 fn header(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
     let meta = &profile.meta;
-    let mut command = String::new();
-    escape(&meta.command, &mut command);
-    writeln!(out, "# node-flame: pid {} ({command}), Node {}, {} Hz", meta.pid, meta.node, meta.rate_hz)?;
+    let mut line = format!("# node-flame: pid {} (", meta.pid);
+    escape(&meta.command, &mut line);
+    line.push(')');
+    // Old versions do not tell Node's own.
+    let known = [("Node", &meta.node), ("V8", &meta.v8)].into_iter().find(|known| !known.1.is_empty());
+    if let Some((name, version)) = known {
+        push(&mut line, format_args!(", {name} "));
+        escape(version, &mut line);
+    }
+    writeln!(out, "{line}, {} Hz", meta.rate_hz)?;
     writeln!(out, "# stacks, leaf first, each with its count of samples; {} in all", profile.total())?;
     writeln!(out)
 }

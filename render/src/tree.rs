@@ -9,6 +9,9 @@ use flame_core::profile::{CallTree, Frame, FrameId, Kind, NodeId, Profile};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+/// What a sample ends in of whose stack nothing is shown but roots.
+pub const NATIVE: &str = "(native)";
+
 /// Which frames of a profile are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
@@ -70,19 +73,23 @@ impl<'a> Labels<'a> {
         labels
     }
 
-    /// Number of labels; their numbers are all below it.
+    /// Number of labels; their numbers are all below it. The last one is [`NATIVE`].
     pub fn len(&self) -> u32 {
-        self.frames.len() as u32
+        self.frames.len() as u32 + 1
     }
 
     /// Appends the label of a number.
     pub fn write(&self, number: u32, out: &mut String) {
-        self.write_frame(&self.frame(number), out);
+        match self.frames.get(number as usize) {
+            Some(id) => self.write_frame(&self.profile.frame(*id), out),
+            None => out.push_str(NATIVE),
+        }
     }
 
     /// One of the frames with this label.
     pub fn frame(&self, number: u32) -> Frame {
-        self.frames.get(number as usize).map_or(Frame::ELIDED, |id| self.profile.frame(*id))
+        let known = self.frames.get(number as usize);
+        known.map_or(Frame::new(Kind::Native), |id| self.profile.frame(*id))
     }
 
     fn write_frame(&self, frame: &Frame, out: &mut String) {
@@ -114,7 +121,7 @@ pub struct Tree<'a> {
     /// The labels that the nodes' numbers stand for.
     pub labels: Labels<'a>,
     nodes: CallTree,
-    /// The node that each of the profile's nodes is part of.
+    /// The node that the samples of each of the profile's nodes end in.
     places: Vec<NodeId>,
     totals: Vec<u64>,
     children: Children,
@@ -124,7 +131,8 @@ impl<'a> Tree<'a> {
     /// Merges the tree of `profile` for a format that shows `shown` in `style`.
     pub fn new(profile: &'a Profile, shown: Shown, style: Style, view: &View) -> Self {
         let labels = Labels::new(profile, style, view.annotate);
-        let (nodes, places) = merge(profile, |id| {
+        let native = FrameId(labels.len() - 1);
+        let (nodes, places) = merge(profile, native, |id| {
             shown.holds(profile.frame(id).kind).then(|| labels.of(id)).flatten().map(FrameId)
         });
         let totals = totals(&nodes);
@@ -158,7 +166,7 @@ impl<'a> Tree<'a> {
         self.children.of(node)
     }
 
-    /// The node that one of the profile's nodes is part of.
+    /// The node that the samples of one of the profile's nodes end in.
     pub fn place(&self, node: NodeId) -> u32 {
         self.places.get(node.0 as usize).map_or(0, |place| place.0)
     }
@@ -175,22 +183,36 @@ impl<'a> Tree<'a> {
 }
 
 /// The profile's tree with each frame replaced by what `key` gives for it, or left out: then its
-/// samples are its caller's. With it, the new number of every old node.
-pub fn merge(profile: &Profile, key: impl Fn(FrameId) -> Option<FrameId>) -> (CallTree, Vec<NodeId>) {
+/// samples are its caller's, or where that is the root, or the root of a thread or process, those of `native`
+/// below it. With it, the new node that the samples of every old one end in.
+pub fn merge(
+    profile: &Profile,
+    native: FrameId,
+    key: impl Fn(FrameId) -> Option<FrameId>,
+) -> (CallTree, Vec<NodeId>) {
     let old = profile.tree();
-    let mut tree = CallTree::new(old.len());
-    let mut places = Vec::with_capacity(old.len());
+    // Each node of `native` stands for one that is left out, or for an empty stack.
+    let mut tree = CallTree::new(old.len() + 1);
+    let mut places: Vec<(NodeId, bool)> = Vec::with_capacity(old.len());
+    let mut ends = Vec::with_capacity(old.len());
     for node in old.nodes() {
-        let parent = places.get(node.parent.0 as usize).copied().unwrap_or(NodeId::ROOT);
-        let place = match node.frame.and_then(&key) {
-            // The new tree is no larger than the old one, so there is room.
-            Some(key) => tree.child(parent, key).unwrap_or(parent),
-            None => parent,
+        let (parent, is_root) = places.get(node.parent.0 as usize).copied().unwrap_or((NodeId::ROOT, true));
+        let key = node.frame.and_then(|id| Some((key(id)?, profile.frame(id).kind)));
+        // There is room.
+        let place = match key {
+            Some((key, kind)) => {
+                let is_root = is_root && matches!(kind, Kind::Thread | Kind::Process);
+                (tree.child(parent, key).unwrap_or(parent), is_root)
+            }
+            None => (parent, is_root),
         };
-        tree.count(place, node.own);
+        let is_native = node.own > 0 && place.1;
+        let end = if is_native { tree.child(place.0, native).unwrap_or(place.0) } else { place.0 };
+        tree.count(end, node.own);
         places.push(place);
+        ends.push(end);
     }
-    (tree, places)
+    (tree, ends)
 }
 
 /// Samples in and below each node.
@@ -300,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_not_shown_gives_its_samples_to_its_caller() {
+    fn a_frame_that_is_not_shown_gives_its_samples_to_its_caller_or_to_native_code() {
         let mut build = Build::default();
         let f = build.frame(Kind::Interpreted, "f", "/a.js");
         let glue = build.frame(Kind::Glue, "JSEntry", "");
@@ -308,9 +330,20 @@ mod tests {
         build.stack(&[glue, f, native]);
         build.stack(&[native, glue, f]);
         build.stack(&[native]);
+        let main = build.frame(Kind::Thread, "main", "");
+        build.stack(&[main, native]);
+        build.stack(&[main, native, f]);
+        build.stack(&[]);
         assert_eq!(
             shape(build, Shown { glue: false, native: false }),
-            [row(0, "", 3, 1), row(1, "f:/a.js:1", 2, 2)]
+            [
+                row(0, "", 6, 0),
+                row(1, "(native)", 2, 2),
+                row(1, "f:/a.js:1", 2, 2),
+                row(1, "main (0)", 2, 0),
+                row(2, "(native)", 1, 1),
+                row(2, "f:/a.js:1", 1, 1),
+            ]
         );
     }
 

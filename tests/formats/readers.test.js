@@ -35,7 +35,7 @@ function add(stacks, labels, count) {
 
 // Control characters as labels have them.
 const escaped = (text) =>
-  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (char) => {
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (char) => {
     const short = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }[char];
     const code = char.charCodeAt(0).toString(16);
     return short ?? (code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`);

@@ -52,8 +52,14 @@ pub fn belongs_to(debug: &Elf<'_>, elf: &Elf<'_>) -> bool {
     }
 }
 
-/// CRC-32 as in `.gnu_debuglink` (that of zlib and Ethernet).
-fn crc32(bytes: &[u8]) -> u32 {
+/// CRC-32 as in `.gnu_debuglink` (that of zlib, gzip and Ethernet).
+pub fn crc32(bytes: &[u8]) -> u32 {
+    !crc32_with(!0, bytes)
+}
+
+/// The same of more bytes: from what the ones before gave to what all give, neither of them inverted yet; `!0` for
+/// none.
+pub fn crc32_with(crc: u32, bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
         let mut index = 0;
@@ -69,7 +75,7 @@ fn crc32(bytes: &[u8]) -> u32 {
         }
         table
     };
-    !bytes.iter().fold(!0, |crc: u32, byte| TABLE[usize::from(crc as u8 ^ byte)] ^ crc >> 8)
+    bytes.iter().fold(crc, |crc: u32, byte| TABLE[usize::from(crc as u8 ^ byte)] ^ crc >> 8)
 }
 
 #[cfg(test)]

@@ -3,20 +3,43 @@
 //! The files are folded lines or the stacks that stackcollapse.pl takes, from this tool or any
 //! other. Each profile is measured by its own total, so that runs of different length compare.
 
-use super::encode::{Data, Encoder, Function, Interner, KINDS, PLAIN, PageFrame, kind_number};
+use super::encode::{Encoder, Function, KINDS, PLAIN, PageFrame, kind_number, sorted};
 use super::{list, template};
 use crate::json;
-use flame_core::profile::{CallTree, FrameId, Kind, NodeId};
+use crate::label::escape;
+use crate::tree::NATIVE;
+use flame_core::limits::{NAME_BYTES, STACK_FRAMES};
+use flame_core::profile::{CallTree, FrameId, Kind, NodeId, Pool, Strings, Text};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Write};
 
 /// Nodes of both call trees together; the rest of a path beyond them is left out and counted.
 const NODES: usize = 1 << 20;
 
-/// Bytes of one line: the deepest stack with names of 1 KiB has 16 MiB.
-const LINE_BYTES: u64 = 32 << 20;
+/// Nodes that there is room for at first.
+const FIRST_NODES: usize = 1 << 12;
+
+/// Distinct functions of both files, and distinct names and files among them. A path ends where one has no room.
+const FUNCTIONS: usize = 1 << 18;
+
+/// Bytes of all names and files together.
+const TEXT_BYTES: usize = 8 << 20;
+
+/// Bytes of a label that are looked at: a name and a file of [`NAME_BYTES`] each, and a line.
+const LABEL_BYTES: usize = 2 * NAME_BYTES + 32;
+
+/// Bytes of one stack's lines that are kept: 85 for each frame of the deepest stack.
+const LINE_BYTES: usize = 1 << 20;
+
+/// Of a longer line, so many of its last bytes are: its count is among them.
+const TAIL_BYTES: usize = 32;
+
+/// A larger count is none of samples. All that is added up stays below what a page's numbers can be.
+const MOST: f64 = 1e15;
+
+/// The most that the counts of one file come to.
+const MOST_TOGETHER: u64 = 1 << 60;
 
 /// Why two files could not be compared.
 #[derive(Debug)]
@@ -53,7 +76,8 @@ impl fmt::Display for DiffError {
 
 impl std::error::Error for DiffError {}
 
-/// Writes a page that compares two files of stacks, each given by its name and its bytes.
+/// Writes a page that compares two files of stacks, each given by its name and its bytes. Gives what was left
+/// out, in sentences, which stand in the page too.
 ///
 /// # Errors
 /// [`DiffError`]: a file cannot be read or has no stacks, or `out` fails.
@@ -61,7 +85,7 @@ pub fn diff<'a>(
     before: (&str, &'a mut dyn BufRead),
     after: (&str, &'a mut dyn BufRead),
     out: &mut dyn Write,
-) -> Result<(), DiffError> {
+) -> Result<Vec<String>, DiffError> {
     let mut both = Both::default();
     let names = [before.0, after.0];
     let mut totals = [0; 2];
@@ -72,32 +96,48 @@ pub fn diff<'a>(
             return Err(DiffError::NoStacks { file: name.into() });
         }
     }
-    both.write(names, totals, out).map_err(DiffError::Write)
+    let remarks = both.remarks();
+    both.write(names, totals, &remarks, out).map_err(DiffError::Write)?;
+    Ok(remarks)
+}
+
+/// A function of either file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Label {
+    name: Text,
+    file: Text,
+    line: u32,
+    kind: u8,
 }
 
 /// Both call trees in one: the nodes' own counts are those after, `before` has the others.
 struct Both {
     tree: CallTree,
+    /// Nodes that `tree` has room for.
+    room: usize,
     before: Vec<u64>,
-    labels: HashMap<String, u32>,
-    strings: Interner,
-    functions: Vec<Function>,
-    kinds: Vec<u8>,
+    /// By the numbers that the tree knows them by.
+    functions: Pool<Label>,
+    strings: Strings,
+    /// The label that is looked at, as it is shown.
+    shown: String,
     ignored: u64,
     cut: u64,
+    long: u64,
 }
 
 impl Default for Both {
     fn default() -> Self {
         Both {
-            tree: CallTree::new(NODES),
+            tree: CallTree::new(FIRST_NODES),
+            room: FIRST_NODES,
             before: Vec::new(),
-            labels: HashMap::new(),
-            strings: Interner::default(),
-            functions: Vec::new(),
-            kinds: Vec::new(),
+            functions: Pool::new(FUNCTIONS),
+            strings: Strings::new(FUNCTIONS, TEXT_BYTES),
+            shown: String::new(),
             ignored: 0,
             cut: 0,
+            long: 0,
         }
     }
 }
@@ -105,47 +145,56 @@ impl Default for Both {
 impl Both {
     /// Adds a file's stacks and returns their count.
     fn read(&mut self, side: usize, reader: &mut dyn BufRead) -> io::Result<u64> {
-        let mut lines = Lines { reader, number: 0 };
+        let mut lines = Lines { reader, number: 0, line: Vec::new(), is_long: false };
         let mut total = 0;
-        // Lines of stacks, leaf first, where the file turns out not to be folded.
-        let mut stack: Vec<String> = Vec::new();
+        // Lines of a stack, leaf first, where the file turns out not to be folded.
+        let mut stack: Vec<u8> = Vec::new();
+        let mut is_cut = false;
         let mut folded = None;
-        while let Some(line) = lines.next()? {
-            if line.trim().is_empty() || (line.starts_with('#') && lines.number <= 3) {
+        while lines.next()? {
+            let line = lines.line.trim_ascii();
+            if line.is_empty() || (line.starts_with(b"#") && lines.number <= 3) {
                 continue;
             }
-            let count = folded_line(&line);
-            if *folded.get_or_insert(count.is_some()) {
-                match count {
-                    Some((frames, count)) => {
-                        total += count;
-                        self.add(side, frames.split(';'), count);
-                    }
-                    None => self.ignored += 1,
-                }
+            let stacks = folded_line(line);
+            if *folded.get_or_insert(stacks.is_some()) {
+                let Some((frames, count)) = stacks else {
+                    self.ignored += 1;
+                    continue;
+                };
+                self.long += u64::from(lines.is_long);
+                self.add(side, &mut frames.split(|byte| *byte == b';'), true, &mut total, count);
             } else if lines.number > 3 {
-                match line.trim().parse::<u64>() {
-                    Ok(count) => {
-                        total += count;
-                        let frames = stack.iter().rev().map(String::as_str);
-                        self.add(side, frames, count);
-                        stack.clear();
-                    }
-                    Err(_) if stack.len() < flame_core::limits::STACK_FRAMES => {
-                        stack.push(unprotected(&line))
-                    }
-                    Err(_) => self.ignored += 1,
+                if let Some(count) = count_of(line).filter(|_| line.iter().all(u8::is_ascii_digit)) {
+                    self.long += u64::from(std::mem::take(&mut is_cut));
+                    self.add(side, &mut stack.rsplit(|byte| *byte == b'\n'), false, &mut total, count);
+                    stack.clear();
+                    continue;
+                }
+                let line = line.get(..LABEL_BYTES).unwrap_or(line);
+                is_cut |= stack.len() + line.len() >= LINE_BYTES;
+                if !is_cut {
+                    stack.extend_from_slice(line);
+                    stack.push(b'\n');
                 }
             }
         }
         Ok(total)
     }
 
-    fn add<'a>(&mut self, side: usize, frames: impl Iterator<Item = &'a str>, count: u64) {
+    /// Counts a stack, root first, as far as there is room for its functions.
+    fn add(
+        &mut self,
+        side: usize,
+        labels: &mut dyn Iterator<Item = &[u8]>,
+        is_folded: bool,
+        total: &mut u64,
+        count: u64,
+    ) {
         let mut node = NodeId::ROOT;
-        for label in frames.filter(|label| !label.is_empty()) {
-            let function = self.function(&as_ours(label));
-            match function.and_then(|function| self.tree.child(node, FrameId(function)).ok()) {
+        for (depth, label) in labels.filter(|label| !label.is_empty()).enumerate() {
+            let function = if depth < STACK_FRAMES { self.function(label, is_folded) } else { None };
+            match function.and_then(|function| self.child(node, function)) {
                 Some(child) => node = child,
                 None => {
                     self.cut += 1;
@@ -153,6 +202,8 @@ impl Both {
                 }
             }
         }
+        let count = count.min(MOST_TOGETHER - *total);
+        *total += count;
         self.before.resize(self.tree.len(), 0);
         match self.before.get_mut(node.0 as usize) {
             Some(before) if side == 0 => *before += count,
@@ -160,97 +211,165 @@ impl Both {
         }
     }
 
-    /// The number of a label's function. Where the tree is full no new one has a node, and so none is kept.
-    fn function(&mut self, label: &str) -> Option<u32> {
-        if let Some(number) = self.labels.get(label) {
-            return Some(*number);
+    fn child(&mut self, node: NodeId, function: u32) -> Option<NodeId> {
+        if self.tree.len() == self.room && self.room < NODES {
+            self.grow();
         }
-        if self.tree.len() >= NODES {
-            return None;
-        }
-        let parts = Parts::of(label);
-        let number = self.functions.len() as u32;
-        let (name, file) = (self.strings.number(parts.name), self.strings.number(parts.file));
-        self.functions.push(Function { name, file, number: parts.line.into() });
-        self.kinds.push(parts.kind);
-        self.labels.insert(label.to_string(), number);
-        Some(number)
+        self.tree.child(node, FrameId(function)).ok()
     }
 
-    fn write(mut self, names: [&str; 2], totals: [u64; 2], out: &mut dyn Write) -> io::Result<()> {
-        let (strings, places) = std::mem::take(&mut self.strings).finish();
-        for function in &mut self.functions {
-            function.name = places[function.name as usize];
-            function.file = places[function.file as usize];
+    /// Makes the room for nodes larger, by a half and by a third in turn: memory is in proportion to the nodes.
+    fn grow(&mut self) {
+        self.room = if self.room.is_power_of_two() { self.room / 2 * 3 } else { self.room / 3 * 4 };
+        let mut tree = CallTree::new(self.room);
+        for node in self.tree.nodes() {
+            // In the order of their numbers, which so are the same.
+            let place = node.frame.map_or(Ok(NodeId::ROOT), |frame| tree.child(node.parent, frame));
+            tree.count(place.unwrap_or(NodeId::ROOT), node.own);
         }
-        let frames =
-            (0..).zip(&self.kinds).map(|(function, kind)| PageFrame { function, kind: *kind, line: 0 });
-        let data = Data { frames: frames.collect(), strings, functions: std::mem::take(&mut self.functions) };
-        template(&format!("{} → {}", names[0], names[1]), out, |place, out| match place {
-            "META" => self.meta(names, totals, out),
-            "STRINGS" => Encoder::new(out).strings(&data.strings),
-            "FUNCTIONS" => Encoder::new(out).functions(&data.functions),
-            "FRAMES" => Encoder::new(out).frames(&data),
-            "NODES" => Encoder::new(out).nodes(&self.tree, Some(&self.before)).map(|_| ()),
-            _ => Ok(()),
-        })
+        self.tree = tree;
+        self.before.reserve_exact(self.room - self.before.len());
     }
 
-    fn meta(&self, names: [&str; 2], totals: [u64; 2], out: &mut dyn Write) -> io::Result<()> {
-        write!(out, "{{\"tool\":\"node-flame {}\",\"command\":", env!("CARGO_PKG_VERSION"))?;
-        json::string(out, &format!("{} → {}", names[0], names[1]))?;
-        out.write_all(b",\"rate\":0,\"duration\":0,\"stride\":1,\"threads\":[],\"diff\":{\"before\":")?;
-        json::string(out, names[0])?;
-        out.write_all(b",\"after\":")?;
-        json::string(out, names[1])?;
-        write!(out, ",\"samples\":[{},{}]}}", totals[0], totals[1])?;
+    /// The number of a label's function, `None` if there is no room for it. Where the tree is full no new one
+    /// has a node, and so none is kept.
+    fn function(&mut self, label: &[u8], is_folded: bool) -> Option<u32> {
+        let label = String::from_utf8_lossy(label.get(..LABEL_BYTES).unwrap_or(label));
+        let label = if is_folded { label } else { unprotected(&label).into() };
+        self.shown.clear();
+        escape(&as_ours(&label), &mut self.shown);
+        let Parts { kind, name, file, line } = Parts::of(&self.shown);
+        let (name, file) = (self.strings.intern(name).ok()?, self.strings.intern(file).ok()?);
+        let label = Label { name, file, line, kind };
+        if self.tree.len() < NODES { self.functions.intern(label).ok() } else { self.functions.get(&label) }
+    }
+
+    /// What was left out, in sentences.
+    fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.ignored > 0 {
             remarks.push(format!("{} lines are no stacks and were left out", self.ignored));
         }
+        if self.long > 0 {
+            remarks.push(format!("{} stacks were cut: they take more than {LINE_BYTES} bytes", self.long));
+        }
+        if self.strings.cut() > 0 {
+            remarks.push(format!("{} names were cut at {NAME_BYTES} bytes", self.strings.cut()));
+        }
         if self.cut > 0 {
             remarks.push(format!(
-                "{} stacks were cut: both files together have more than {NODES} call paths",
-                self.cut
+                "{} stacks were cut: both files together have more than {NODES} call paths, {FUNCTIONS} functions \
+                 or {} MiB of names, or a stack has more than {STACK_FRAMES} frames",
+                self.cut,
+                TEXT_BYTES >> 20,
             ));
         }
-        list(out, "remarks", remarks.iter(), |out, remark| json::string(out, remark))?;
-        list(out, "kinds", KINDS.iter(), |out, name| json::string(out, name))?;
-        out.write_all(b"}")
+        remarks
+    }
+
+    fn write(
+        &self,
+        names: [&str; 2],
+        totals: [u64; 2],
+        remarks: &[String],
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let text = |number: u32| self.strings.get(Text(number));
+        let (order, places) = sorted(self.strings.len(), &text);
+        let place = |text: Text| places.get(text.0 as usize).copied().unwrap_or(0);
+        let labels = self.functions.values();
+        let function = |label: &Label| Function {
+            name: place(label.name),
+            file: place(label.file),
+            number: label.line.into(),
+        };
+        let frames =
+            || (0..).zip(labels).map(|(function, label)| PageFrame { function, kind: label.kind, line: 0 });
+        template(&format!("{} → {}", names[0], names[1]), out, |part, out| match part {
+            "META" => meta(names, totals, remarks, out),
+            "STRINGS" => Encoder::new(out).strings(&mut order.iter().map(|number| text(*number))),
+            "FUNCTIONS" => Encoder::new(out).functions(&mut labels.iter().map(function)),
+            "FRAMES" => Encoder::new(out).frames(&mut frames(), &|_| 0),
+            "NODES" => Encoder::new(out).nodes(&self.tree, Some(&self.before)).map(|_| ()),
+            _ => Ok(()),
+        })
     }
 }
 
-/// Lines of bounded length, as text.
+fn meta(names: [&str; 2], totals: [u64; 2], remarks: &[String], out: &mut dyn Write) -> io::Result<()> {
+    write!(out, "{{\"tool\":\"node-flame {}\",\"command\":", env!("CARGO_PKG_VERSION"))?;
+    json::string(out, &format!("{} → {}", names[0], names[1]))?;
+    out.write_all(b",\"rate\":0,\"duration\":0,\"stride\":1,\"threads\":[],\"diff\":{\"before\":")?;
+    json::string(out, names[0])?;
+    out.write_all(b",\"after\":")?;
+    json::string(out, names[1])?;
+    write!(out, ",\"samples\":[{},{}]}}", totals[0], totals[1])?;
+    list(out, "remarks", remarks.iter(), |out, remark| json::string(out, remark))?;
+    list(out, "kinds", KINDS.iter(), |out, name| json::string(out, name))?;
+    out.write_all(b"}")
+}
+
+/// Lines, of each as much as is looked at.
 struct Lines<'a> {
     reader: &'a mut dyn BufRead,
     number: u64,
+    line: Vec<u8>,
+    /// It has more than [`LINE_BYTES`]: the line has those labels that are whole among them, and its count.
+    is_long: bool,
 }
 
 impl Lines<'_> {
-    fn next(&mut self) -> io::Result<Option<String>> {
-        let mut line = Vec::new();
-        (&mut self.reader).take(LINE_BYTES).read_until(b'\n', &mut line)?;
-        if line.is_empty() {
-            return Ok(None);
-        }
+    /// Reads the next line, if there is one.
+    fn next(&mut self) -> io::Result<bool> {
+        self.line.clear();
         self.number += 1;
-        if line.len() as u64 == LINE_BYTES {
-            let message = format!("line {} has more than {LINE_BYTES} bytes", self.number);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        let mut tail: Vec<u8> = Vec::new();
+        let mut is_there = false;
+        loop {
+            let bytes = match self.reader.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                bytes => bytes?,
+            };
+            let end = memchr::memchr(b'\n', bytes);
+            let piece = &bytes[..end.unwrap_or(bytes.len())];
+            let (kept, rest) = piece.split_at(piece.len().min(LINE_BYTES - self.line.len()));
+            self.line.extend_from_slice(kept);
+            tail.extend_from_slice(&rest[rest.len().saturating_sub(TAIL_BYTES)..]);
+            tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
+            let used = piece.len() + usize::from(end.is_some());
+            is_there |= used > 0;
+            self.reader.consume(used);
+            if end.is_some() || used == 0 {
+                break;
+            }
         }
-        let text = String::from_utf8_lossy(&line);
-        Ok(Some(text.trim_end_matches(['\n', '\r']).to_string()))
+        let tail = tail.trim_ascii_end();
+        self.is_long = !tail.is_empty();
+        if self.is_long {
+            self.line.truncate(last(&self.line, b";").unwrap_or(LABEL_BYTES));
+            if let Some(count) = last(tail, b" \t") {
+                self.line.extend_from_slice(&tail[count..]);
+            }
+        }
+        Ok(is_there)
     }
 }
 
-/// A folded line's frames and count; fractions, as some tools have them, are rounded.
-fn folded_line(line: &str) -> Option<(&str, u64)> {
-    let (frames, count) = line.trim_end().rsplit_once([' ', '\t'])?;
-    let count = count.parse().ok().or_else(|| {
-        let fraction: f64 = count.parse().ok().filter(|number| (0.0..1e15).contains(number))?;
-        Some(fraction.round() as u64)
-    })?;
-    Some((frames, count))
+/// The last place of one of these bytes.
+fn last(text: &[u8], bytes: &[u8]) -> Option<usize> {
+    text.iter().rposition(|byte| bytes.contains(byte))
+}
+
+/// A folded line's frames and count.
+fn folded_line(line: &[u8]) -> Option<(&[u8], u64)> {
+    let at = last(line, b" \t")?;
+    Some((line.get(..at)?, count_of(line.get(at + 1..)?)?))
+}
+
+/// A count; fractions, as some tools have them, are rounded.
+fn count_of(text: &[u8]) -> Option<u64> {
+    let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (number.is_finite() && number >= 0.0).then(|| number.min(MOST).round() as u64)
 }
 
 /// A line of a stack without what it has for stackcollapse.pl: an offset, an `L` before an `L`.
@@ -312,6 +431,7 @@ impl<'a> Parts<'a> {
         match bare {
             "[regexp]" => whole(kind_number(Kind::RegExp)),
             "[frames elided]" => whole(kind_number(Kind::Elided)),
+            NATIVE => whole(kind_number(Kind::Native)),
             _ => Parts::of_javascript(bare).unwrap_or_else(|| whole(PLAIN)),
         }
     }
@@ -341,8 +461,11 @@ mod tests {
     /// Paths with their counts before and after.
     fn paths(both: &Both) -> Vec<(String, u64, u64)> {
         let name = |function: u32| {
-            let found = both.labels.iter().find(|(_, number)| **number == function);
-            found.map(|(label, _)| label.as_str()).unwrap_or("?")
+            let label = both.functions.values()[function as usize];
+            match (both.strings.get(label.name), both.strings.get(label.file)) {
+                (name, "") => name.to_string(),
+                (name, file) => format!("{name}:{file}:{}", label.line),
+            }
         };
         let nodes = both.tree.nodes().enumerate();
         nodes
@@ -391,6 +514,7 @@ mod tests {
         assert_eq!(parts("(anonymous):node:fs:3"), ("javascript", "", "node:fs", 3));
         assert_eq!(parts("uv_run:[native]"), ("native", "uv_run", "", 0));
         assert_eq!(parts("[0x12 in /bin/node]:[native]"), ("plain", "[0x12 in /bin/node]:[native]", "", 0));
+        assert_eq!(parts("(native)"), ("native", "(native)", "", 0));
         assert_eq!(parts("plain"), ("plain", "plain", "", 0));
     }
 
@@ -427,5 +551,51 @@ mod tests {
         diff(("a", &mut "x;y 1\n".as_bytes()), ("b", &mut "x;y 3\n".as_bytes()), &mut out).unwrap();
         let page = String::from_utf8(out).unwrap();
         assert!(page.contains("\"diff\":{\"before\":\"a\",\"after\":\"b\",\"samples\":[1,3]}"));
+    }
+
+    #[test]
+    fn counts_beyond_all_measure_are_the_largest_and_do_not_wrap() {
+        let both = compared("a 18446744073709551615\na 1\n", "b 9223372036854775808\nb 1e300\nc inf\n");
+        let largest = MOST as u64;
+        assert_eq!(paths(&both), [("a".to_string(), largest + 1, 0), ("b".to_string(), 0, 2 * largest)]);
+        assert_eq!(both.ignored, 1);
+        let raw = format!("# head\n# head\n\na\n{}\n\n", u64::MAX);
+        assert_eq!(paths(&compared(&raw, "a 1\n")), [("a".to_string(), largest, 1)]);
+        let mut both = Both::default();
+        let many = "a 1e15\n".repeat(2000);
+        assert_eq!(both.read(0, &mut many.as_bytes()).unwrap(), MOST_TOGETHER);
+        assert_eq!(both.read(1, &mut many.as_bytes()).unwrap(), MOST_TOGETHER);
+        let mut out = Vec::new();
+        both.write(["a", "b"], [MOST_TOGETHER; 2], &[], &mut out).unwrap();
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_keeps_its_first_labels_and_its_count() {
+        let long = format!("main;{}last 7\n", "f;".repeat(LINE_BYTES / 2));
+        let both = compared(&long, "main 1\n");
+        assert_eq!((both.long, both.cut), (1, 1), "the stack is too deep, too");
+        assert_eq!(both.before.iter().sum::<u64>(), 7);
+        let label = format!("main;{} 3\n", "x".repeat(2 * LINE_BYTES));
+        let both = compared(&label, "main 1\n");
+        assert_eq!(paths(&both), [("main".to_string(), 3, 1)]);
+        assert_eq!(both.remarks(), ["1 stacks were cut: they take more than 1048576 bytes"]);
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_that_is_said() {
+        let long = "n".repeat(NAME_BYTES + 9);
+        let both = compared(&format!("{long}:/a.js:7 1\n"), "b 1\n");
+        let cut = format!("{}:/a.js:7", &long[..NAME_BYTES]);
+        assert_eq!(paths(&both), [(cut, 1, 0), ("b".to_string(), 0, 1)]);
+        assert_eq!(both.remarks(), ["1 names were cut at 1024 bytes"]);
+    }
+
+    #[test]
+    fn a_tree_that_grows_keeps_its_nodes_and_their_counts() {
+        let lines: String = (0..3 * FIRST_NODES).map(|number| format!("a;f{number} {number}\n")).collect();
+        let both = compared(&lines, &lines);
+        let found = paths(&both);
+        assert_eq!(found.len(), 3 * FIRST_NODES - 1, "one has no samples");
+        assert!(found.iter().all(|(path, before, after)| *path == format!("a;f{before}") && before == after));
     }
 }

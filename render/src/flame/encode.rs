@@ -126,7 +126,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// All strings: on lines, front-coded. They should be sorted.
-    pub fn strings(&mut self, strings: &[String]) -> io::Result<()> {
+    pub fn strings(&mut self, strings: &mut dyn Iterator<Item = &str>) -> io::Result<()> {
         let mut before = "";
         for string in strings {
             let shared: usize = string
@@ -146,7 +146,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// All functions.
-    pub fn functions(&mut self, functions: &[Function]) -> io::Result<()> {
+    pub fn functions(&mut self, functions: &mut dyn Iterator<Item = Function>) -> io::Result<()> {
         let mut file = 0;
         for function in functions {
             self.number(function.name.into())?;
@@ -157,13 +157,16 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    /// All frames; a known line as its distance from the function's first.
-    pub fn frames(&mut self, data: &Data) -> io::Result<()> {
-        for frame in &data.frames {
+    /// All frames; a known line as its distance from the function's first, which `first` tells.
+    pub fn frames(
+        &mut self,
+        frames: &mut dyn Iterator<Item = PageFrame>,
+        first: &dyn Fn(u32) -> u64,
+    ) -> io::Result<()> {
+        for frame in frames {
             self.number(frame.function.into())?;
             self.number(frame.kind.into())?;
-            let first = data.functions.get(frame.function as usize).map_or(0, |function| function.number);
-            let distance = i64::from(frame.line) - first as u32 as i64;
+            let distance = i64::from(frame.line) - first(frame.function) as u32 as i64;
             self.number(if frame.line == 0 { 0 } else { 1 + (distance << 1 ^ distance >> 63) as u64 })?;
         }
         Ok(())
@@ -247,14 +250,24 @@ impl Interner {
 
     /// The strings sorted, and the place of each number among them.
     pub fn finish(self) -> (Vec<String>, Vec<u32>) {
-        let mut strings: Vec<(String, u32)> = self.numbers.into_iter().collect();
-        strings.sort_unstable();
-        let mut places = vec![0; strings.len()];
-        for (place, (_, number)) in strings.iter().enumerate() {
-            places[*number as usize] = place as u32;
+        let mut strings = vec![String::new(); self.numbers.len()];
+        for (string, number) in self.numbers {
+            strings[number as usize] = string;
         }
-        (strings.into_iter().map(|(string, _)| string).collect(), places)
+        let (order, places) = sorted(strings.len(), &|number| &strings[number as usize]);
+        (order.into_iter().map(|number| std::mem::take(&mut strings[number as usize])).collect(), places)
     }
+}
+
+/// The numbers of so many strings in the order of these, and the place of each number in it.
+pub fn sorted<'s>(len: usize, string: &dyn Fn(u32) -> &'s str) -> (Vec<u32>, Vec<u32>) {
+    let mut order: Vec<u32> = (0..len as u32).collect();
+    order.sort_unstable_by(|a, b| string(*a).cmp(string(*b)));
+    let mut places = vec![0; len];
+    for (place, number) in (0..).zip(&order) {
+        places[*number as usize] = place;
+    }
+    (order, places)
 }
 
 #[cfg(test)]
@@ -281,7 +294,10 @@ mod tests {
 
     #[test]
     fn strings_share_what_they_begin_with_and_never_hold_a_tag() {
-        let strings = ["/a/😀b", "/a/😀c</script>", "/a/😀c\\"].map(String::from);
-        assert_eq!(encoded(|encoder| encoder.strings(&strings)), "A/a/😀b\nFc\\l/script>\nG\\\\\n");
+        let strings = ["/a/😀b", "/a/😀c</script>", "/a/😀c\\"];
+        assert_eq!(
+            encoded(|encoder| encoder.strings(&mut strings.into_iter())),
+            "A/a/😀b\nFc\\l/script>\nG\\\\\n"
+        );
     }
 }

@@ -12,10 +12,10 @@ mod sources;
 pub use diff::{DiffError, diff};
 
 use crate::label::Style;
-use crate::tree::{Labels, Shown, merge};
+use crate::tree::{Labels, NATIVE, Shown, merge};
 use crate::{View, json};
 use encode::{Data, Encoder, Function, Interner, KINDS, PageFrame, kind_number};
-use flame_core::profile::{CallTree, FrameId, NodeId, Profile};
+use flame_core::profile::{CallTree, FrameId, Kind, NodeId, Profile};
 use miniz_oxide::inflate::decompress_to_vec;
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -28,9 +28,12 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
     let (data, tree, places) = collect(profile, view);
     template(&profile.meta.command, out, |place, out| match place {
         "META" => meta(profile, view, out),
-        "STRINGS" => Encoder::new(out).strings(&data.strings),
-        "FUNCTIONS" => Encoder::new(out).functions(&data.functions),
-        "FRAMES" => Encoder::new(out).frames(&data),
+        "STRINGS" => Encoder::new(out).strings(&mut data.strings.iter().map(String::as_str)),
+        "FUNCTIONS" => Encoder::new(out).functions(&mut data.functions.iter().copied()),
+        "FRAMES" => {
+            let first = |function: u32| data.functions.get(function as usize).map_or(0, |known| known.number);
+            Encoder::new(out).frames(&mut data.frames.iter().copied(), &first)
+        }
         "NODES" => {
             let numbers = Encoder::new(out).nodes(&tree, None)?;
             out.write_all(b"</script>\n<script type=\"text/plain\" id=\"samples\">")?;
@@ -94,6 +97,9 @@ fn collect(profile: &Profile, view: &View) -> (Data, CallTree, Vec<NodeId>) {
             }))
         })
         .collect();
+    // With no uses of its own, its place is the last one.
+    let native = frames.len() as u32;
+    frames.push(PageFrame { function: labels.len() - 1, kind: kind_number(Kind::Native), line: 0 });
 
     // Frames and functions that many nodes have get small numbers, and so short ones.
     let mut uses = vec![0u32; frames.len()];
@@ -104,9 +110,13 @@ fn collect(profile: &Profile, view: &View) -> (Data, CallTree, Vec<NodeId>) {
         }
     }
     let places = by_use(&uses);
-    let (tree, nodes) = merge(profile, |id| key(id).map(|frame| FrameId(places[frame as usize])));
+    let place = |frame: u32| FrameId(places[frame as usize]);
+    let (tree, nodes) = merge(profile, place(native), |id| key(id).map(place));
+    if !tree.nodes().any(|node| node.frame == Some(place(native))) {
+        frames.pop();
+    }
 
-    let mut functions: HashMap<u32, u32> = HashMap::new();
+    let mut functions: Vec<Option<u32>> = vec![None; labels.len() as usize];
     let mut data =
         Data { frames: vec![PageFrame { function: 0, kind: 0, line: 0 }; frames.len()], ..Data::default() };
     let mut interner = Interner::default();
@@ -114,10 +124,11 @@ fn collect(profile: &Profile, view: &View) -> (Data, CallTree, Vec<NodeId>) {
     order.sort_unstable_by_key(|frame| places[*frame]);
     for frame in order {
         let label = frames[frame].function;
-        let function = *functions.entry(label).or_insert_with(|| {
+        let function = *functions[label as usize].get_or_insert_with(|| {
             let frame = labels.frame(label);
+            let is_native = label + 1 == labels.len();
             data.functions.push(Function {
-                name: interner.number(profile.text(frame.name)),
+                name: interner.number(if is_native { NATIVE } else { profile.text(frame.name) }),
                 file: interner.number(profile.text(frame.file)),
                 number: if frame.kind.is_javascript() { frame.line.into() } else { frame.offset },
             });

@@ -63,7 +63,8 @@ class Items {
     const kind = this.kinds[item];
     const name = this.rawName(item);
     const number = this.profile.functionNumber[this.functions[item]];
-    if (kind === "plain") return name;
+    // What stands for native code that is not shown is no symbol of it.
+    if (kind === "plain" || (kind === "native" && name === "(native)")) return name;
     if (this.isJavaScript(item)) return `${name || "(anonymous)"}:${this.file(item)}:${this.line(item)}`;
     if (kind === "builtin" || kind === "glue") return name ? `${name}:[builtin]` : "[builtin]";
     if (kind === "regexp") return "[regexp]";

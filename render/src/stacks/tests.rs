@@ -121,7 +121,7 @@ fn only_the_arguments_of_cpp_functions_are_left_to_the_script() {
 }
 
 #[test]
-fn a_stack_without_shown_frames_keeps_its_count() {
+fn a_stack_without_shown_frames_is_native_code() {
     let mut build = Build::default();
     let native = build.frame(Kind::Native, "epoll_wait", "");
     build.stack(&[native]);
@@ -129,7 +129,22 @@ fn a_stack_without_shown_frames_keeps_its_count() {
     let profile = build.finish();
     let mut out = Vec::new();
     folded(&profile, &view, &mut out).unwrap();
-    assert_eq!(String::from_utf8_lossy(&out), " 1\n");
+    assert_eq!(String::from_utf8_lossy(&out), "(native) 1\n");
+    let mut out = Vec::new();
+    raw(&profile, &view, false, &mut out).unwrap();
+    assert_eq!(collapse(&String::from_utf8_lossy(&out)), BTreeMap::from([("(native)".to_string(), 1)]));
+}
+
+#[test]
+fn the_header_tells_nodes_version_or_else_v8s() {
+    let head = |node: &str| {
+        let mut build = Build::default();
+        (build.meta.node, build.meta.v8) = (node.into(), "3.14.5.11".into());
+        let text = rendered(&build.finish(), |profile, out| raw(profile, &View::default(), false, out));
+        text.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(head("20.20.2"), "# node-flame: pid 100 (node app.js), Node 20.20.2, 100 Hz");
+    assert_eq!(head(""), "# node-flame: pid 100 (node app.js), V8 3.14.5.11, 100 Hz");
 }
 
 /// Names made of what the script has rules for, and of anything.

@@ -69,7 +69,7 @@ impl Process {
     }
 }
 
-/// Maps the file behind a region of the process, read-only, with the file's identity.
+/// Opens the file behind a region of the process, and tells which it is.
 ///
 /// `path` is what stands in `maps`; ` (deleted)` at its end is known. Tried in turn:
 /// `/proc/PID/map_files/…`, which is the file itself wherever it is and whether or not it was deleted, but
@@ -77,17 +77,46 @@ impl Process {
 /// `/proc/PID/root`, which is that of another mount namespace or, less the root's own path, of a `chroot`; the
 /// path as it is; `/proc/PID/exe` if the path is what that says. A path can lead to another file by now, so
 /// what it leads to must hold the bytes that the process has at the region's start, which should be code
-/// (`maps` shows another device than `stat` on overlayfs of older kernels, so device and inode decide
-/// nothing).
+/// (`maps` shows another device than `stat` on btrfs and on overlayfs of older kernels, so device and inode
+/// decide nothing there: two files may have the same).
+pub fn open_file(process: &Process, path: &[u8], region: &Region) -> Result<(OwnedFd, FileId), Errno> {
+    let by_range = process.file(&format!("map_files/{:x}-{:x}", region.start, region.end));
+    let file = by_range.or_else(|errno| open_by_path(process, path, region).ok_or(errno))?;
+    let id = id(&file)?;
+    Ok((file, id))
+}
+
+/// Maps the file that [`open_file`] opens, read-only, with its identity.
+pub fn map_file(process: &Process, path: &[u8], region: &Region) -> Result<(&'static [u8], FileId), Errno> {
+    let (file, id) = open_file(process, path, region)?;
+    Ok((map_whole(&file)?, id))
+}
+
+/// Maps a regular file, read-only.
 ///
 /// The bytes stay mapped until node-flame ends. Each file of a process is mapped once, and names point
 /// into it until the last byte of output is written: there is no earlier moment to unmap it, and what
 /// is mapped is the page cache, not memory of ours. A file that is truncated while it is mapped makes
 /// reading it fatal (SIGBUS), as for every program that runs from it; replacing a file by rename, as
 /// installers do, does not.
-pub fn map_file(process: &Process, path: &[u8], region: &Region) -> Result<(&'static [u8], FileId), Errno> {
-    let by_range = process.file(&format!("map_files/{:x}-{:x}", region.start, region.end));
-    map_whole(&by_range.or_else(|errno| open_by_path(process, path, region).ok_or(errno))?)
+pub fn map_whole(file: &OwnedFd) -> Result<&'static [u8], Errno> {
+    let stat = fstat(file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    let len = usize::try_from(stat.st_size).map_err(|_| Errno::FBIG)?;
+    if len == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: a new mapping at an address of the kernel's choice that is never unmapped, so a slice of it
+    // is valid for ever. Private and read-only; that its bytes can change if somebody writes the file is
+    // accepted: they are parsed as bytes that lie.
+    let bytes = unsafe {
+        let address =
+            rustix::mm::mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file.as_fd(), 0)?;
+        std::slice::from_raw_parts(address.cast::<u8>(), len)
+    };
+    Ok(bytes)
 }
 
 /// A root directory: a process' own, whatever mount namespace it is in, or node-flame's.
@@ -111,7 +140,7 @@ impl Root {
     const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
     /// Maps the regular file at an absolute path below this root, read-only and for ever, as
-    /// [`map_file`] does. Symbolic links are followed as the process would, where the kernel can
+    /// [`map_whole`] does. Symbolic links are followed as the process would, where the kernel can
     /// (`openat2`, Linux 5.6).
     pub fn map(&self, path: &[u8]) -> Result<(&'static [u8], FileId), Errno> {
         let path = OsStr::from_bytes(path.strip_prefix(b"/").ok_or(Errno::INVAL)?);
@@ -121,33 +150,12 @@ impl Root {
             Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(&self.0, path, ANYTHING, Mode::empty())?,
             opened => opened?,
         };
-        map_whole(&file)
+        Ok((map_whole(&file)?, id(&file)?))
     }
 }
 
 /// A path can name anything by now; opening a pipe or a device must not block or act.
 const ANYTHING: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
-
-fn map_whole(file: &OwnedFd) -> Result<(&'static [u8], FileId), Errno> {
-    let stat = fstat(file)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(Errno::INVAL);
-    }
-    let len = usize::try_from(stat.st_size).map_err(|_| Errno::FBIG)?;
-    let id = FileId { device: stat.st_dev, inode: stat.st_ino };
-    if len == 0 {
-        return Ok((&[], id));
-    }
-    // SAFETY: a new mapping at an address of the kernel's choice that is never unmapped, so a slice of it
-    // is valid for ever. Private and read-only; that its bytes can change if somebody writes the file is
-    // accepted: they are parsed as bytes that lie.
-    let bytes = unsafe {
-        let address =
-            rustix::mm::mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file.as_fd(), 0)?;
-        std::slice::from_raw_parts(address.cast::<u8>(), len)
-    };
-    Ok((bytes, id))
-}
 
 fn open_by_path(process: &Process, path: &[u8], region: &Region) -> Option<OwnedFd> {
     let plain = path.strip_suffix(b" (deleted)").unwrap_or(path);

@@ -6,17 +6,18 @@
 //! time, until they are read. By the walk of its copy its functions are known then: to learn them is most of
 //! the work.
 
+mod memory;
+
 use crate::command;
-use crate::member::name_of;
+use crate::followed::Followed;
 use crate::message::{self, Failure};
 use crate::narrator::say;
 use crate::output::Output;
 use crate::symbols::{DebugFiles, Names};
 use crate::target::{Files, Target};
 use flame_core::arch::{Arch, Registers};
-use flame_core::maps::ModuleId;
-use flame_core::memory::{Fault, Memory, Span};
-use flame_core::profile::{Meta, Receipt, Thread};
+use flame_core::memory::Memory;
+use flame_core::profile::{Meta, Receipt};
 use flame_core::sample::sampler::{Outcome as Stopped, Sampler, Sleeper};
 use flame_render::dump::{self, Doing, Dumped, Held};
 use flame_sys::clock;
@@ -24,6 +25,7 @@ use flame_sys::memory::ProcessMemory;
 use flame_sys::process::{Process, call_name};
 use flame_sys::session::{self, Asleep, End, Options, ThreadKey, Verdict, Visitor};
 use flame_sys::signals::Blocked;
+use memory::{BLOCK, BLOCKS, Block, Near, Overlaid};
 use std::cell::RefCell;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,12 +38,6 @@ const LOOKS: [(Duration, u32); 3] =
 /// Bytes of a stack that are copied in the stop. What lies above is of callers that have long called, and
 /// can be read later.
 const COPY_BYTES: usize = 64 << 10;
-
-/// Arguments are read by blocks of so many bytes, a power of two below a page's size.
-const BLOCK: u64 = 256;
-
-/// Blocks that are kept: of what is beyond, every word is read by itself.
-const BLOCKS: usize = 256;
 
 /// Writes the dump.
 pub fn dump(wanted: &command::Dump) -> Result<ExitCode, Failure> {
@@ -61,18 +57,15 @@ pub fn dump(wanted: &command::Dump) -> Result<ExitCode, Failure> {
         started: clock::wall_seconds(),
         ..Meta::default()
     };
-    let mut sampler = Sampler::new(&elf, image, maps, v8);
+    let followed = Followed::new(pid, objects);
+    let mut sampler = followed.sampler(&elf, image, maps, v8);
     sampler.split_by_thread();
     if wanted.arguments {
         sampler.keep_arguments();
     }
-    for (number, elf) in (0..).zip(&objects) {
-        sampler.module(ModuleId(number), *elf);
-    }
     let mut dumping = Dumping {
-        pid,
         arch: elf.machine(),
-        process: Process::open(pid).ok(),
+        followed,
         sampler,
         threads: Vec::new(),
         indices: Vec::new(),
@@ -110,9 +103,10 @@ pub fn dump(wanted: &command::Dump) -> Result<ExitCode, Failure> {
             }
         }
     }
-    let Dumping { sampler, threads, stopped, .. } = dumping;
+    let Dumping { followed, sampler, threads, stopped, .. } = dumping;
     held.threads = stopped.len() as u64;
-    let mut symbols = Names::of(sampler.native_places(), sampler.maps().clone(), &objects, &debug_files);
+    let mut symbols =
+        Names::of(sampler.native_places(), sampler.maps().clone(), &followed.objects, &debug_files);
     let profile = sampler.finish(meta, Receipt::default(), &mut symbols);
     // As for a profile: a reader of stdout may let us wait for ever.
     let _blocked = output.path().map(|_| signals);
@@ -141,9 +135,8 @@ fn report(threads: &[Dumped], held: &Held) -> String {
 
 /// What a session's calls lead to.
 struct Dumping<'a> {
-    pid: u32,
+    followed: Followed,
     arch: Arch,
-    process: Option<Process>,
     sampler: Sampler<'a>,
     threads: Vec<Dumped>,
     /// Which thread the sampler knows by each index: what it has learnt of one is kept from look to look.
@@ -164,101 +157,6 @@ struct Dumping<'a> {
     blocks: RefCell<Vec<Block>>,
     /// Threads that run again and are to be walked: their registers, and the copies of their stacks.
     pending: Vec<(ThreadKey, u64, Registers, Vec<u8>)>,
-}
-
-type Block = (u64, [u8; BLOCK as usize]);
-
-/// The memory of a thread that stands. A word of it is asked for several times, and others beside it: all that
-/// lies around it is read at once, and once.
-struct Near<'a> {
-    memory: &'a ProcessMemory,
-    blocks: &'a RefCell<Vec<Block>>,
-}
-
-impl Near<'_> {
-    /// Fills `into` from one block; `None` if it cannot be kept.
-    fn copy(&self, address: u64, into: &mut [u8]) -> Option<()> {
-        let (start, from) = (address & !(BLOCK - 1), (address % BLOCK) as usize);
-        let mut blocks = self.blocks.borrow_mut();
-        let known = blocks.iter().position(|block| block.0 == start);
-        if known.is_none() && blocks.len() < BLOCKS {
-            let mut block = [0; BLOCK as usize];
-            // All of it is in one page: it can be read, or no part of it.
-            self.memory.read(start, &mut block).ok()?;
-            blocks.push((start, block));
-        }
-        let block = blocks.get(known.unwrap_or(blocks.len() - 1)).filter(|block| block.0 == start)?;
-        into.copy_from_slice(block.1.get(from..from + into.len())?);
-        Some(())
-    }
-}
-
-impl Memory for Near<'_> {
-    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Fault> {
-        let first = into.len().min((BLOCK - address % BLOCK) as usize);
-        let (first, rest) = into.split_at_mut(first);
-        let next = address.wrapping_add(first.len() as u64);
-        if self.copy(address, first).is_some() && (rest.is_empty() || self.copy(next, rest).is_some()) {
-            return Ok(());
-        }
-        self.memory.read(address, into)
-    }
-
-    fn read_prefix(&self, address: u64, into: &mut [u8]) -> usize {
-        let is_small = into.len() as u64 <= BLOCK;
-        if is_small && self.read(address, into).is_ok() {
-            return into.len();
-        }
-        self.memory.read_prefix(address, into)
-    }
-
-    fn read_batch(&self, spans: &mut [Span], buffer: &mut [u8]) {
-        self.memory.read_batch(spans, buffer);
-    }
-}
-
-/// The memory of a process, with a part of it as it was.
-struct Overlaid<'a> {
-    memory: &'a ProcessMemory,
-    base: u64,
-    copy: &'a [u8],
-}
-
-impl Overlaid<'_> {
-    /// What the copy has from an address on.
-    fn from(&self, address: u64) -> &[u8] {
-        let at = address.checked_sub(self.base).and_then(|at| usize::try_from(at).ok());
-        at.and_then(|at| self.copy.get(at..)).unwrap_or_default()
-    }
-
-    fn copied(&self, address: u64, into: &mut [u8]) -> bool {
-        let from = self.from(address).get(..into.len());
-        from.map(|from| into.copy_from_slice(from)).is_some()
-    }
-}
-
-impl Memory for Overlaid<'_> {
-    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Fault> {
-        if self.copied(address, into) { Ok(()) } else { self.memory.read(address, into) }
-    }
-
-    fn read_prefix(&self, address: u64, into: &mut [u8]) -> usize {
-        let len = self.from(address).len().min(into.len());
-        let (first, rest) = into.split_at_mut(len);
-        if !self.copied(address, first) || rest.is_empty() {
-            return len;
-        }
-        len + self.memory.read_prefix(address.wrapping_add(len as u64), rest)
-    }
-
-    fn read_batch(&self, spans: &mut [Span], buffer: &mut [u8]) {
-        self.memory.read_batch(spans, buffer);
-        for span in spans {
-            let at = span.at as usize;
-            let into = buffer.get_mut(at..at.saturating_add(span.len as usize));
-            span.done |= into.is_some_and(|into| self.copied(span.address, into));
-        }
-    }
 }
 
 impl Dumping<'_> {
@@ -287,8 +185,7 @@ impl Visitor for Dumping<'_> {
     fn started(&mut self, thread: ThreadKey) -> bool {
         let known = self.thread(thread.tid).map(|known| known.thread.clone());
         let known = known.unwrap_or_else(|| {
-            let name = self.process.as_ref().map(|process| name_of(process, thread.tid)).unwrap_or_default();
-            let thread = Thread { tid: thread.tid, name };
+            let thread = self.followed.thread(thread.tid);
             self.threads.push(Dumped { thread: thread.clone(), doing: Doing::Unread, arguments: Vec::new() });
             thread
         });
@@ -299,7 +196,7 @@ impl Visitor for Dumping<'_> {
         if self.indices.get(index) != Some(&thread.tid) {
             self.indices.resize(self.indices.len().max(index + 1), 0);
             self.indices[index] = thread.tid;
-            self.sampler.thread(index, known, thread.tid == self.pid);
+            self.sampler.thread(index, known, thread.tid == self.followed.pid);
         }
         true
     }
@@ -333,21 +230,20 @@ impl Visitor for Dumping<'_> {
         if !std::mem::take(&mut self.sampled) {
             return;
         }
-        let memory = ProcessMemory::new(self.pid);
-        if self.sampler.released(usize::from(thread.index), at_us, &memory).is_some() {
+        if self.sampler.released(usize::from(thread.index), at_us, &self.followed.memory).is_some() {
             self.read(thread.tid, Doing::Running);
         }
     }
 
     fn quiet(&mut self) {
         for (thread, at_us, registers, copy) in std::mem::take(&mut self.pending) {
-            let memory = ProcessMemory::new(self.pid);
-            let overlaid = Overlaid { memory: &memory, base: registers.sp(self.arch), copy: &copy };
+            let memory = &self.followed.memory;
+            let overlaid = Overlaid { memory, base: registers.sp(self.arch), copy: &copy };
             let index = usize::from(thread.index);
             let is_sampled = self.sampler.held(index, &registers, &overlaid) == Stopped::Sampled;
             if self.learns {
                 self.learnt.push(thread.tid);
-            } else if is_sampled && self.sampler.released(index, at_us, &memory).is_some() {
+            } else if is_sampled && self.sampler.released(index, at_us, memory).is_some() {
                 self.read(thread.tid, Doing::Running);
             }
         }
@@ -376,45 +272,5 @@ impl Visitor for Dumping<'_> {
             }
             _ => Verdict::Lost,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_that_was_read_is_not_read_again() {
-        let memory = ProcessMemory::new(std::process::id());
-        let blocks = RefCell::new(Vec::new());
-        let near = Near { memory: &memory, blocks: &blocks };
-        let mut now = vec![7u8; 4 * BLOCK as usize];
-        let start = now.as_ptr() as u64;
-        assert_eq!(near.word(start + 300), Ok(u64::from_le_bytes([7; 8])));
-        now.fill(8);
-        assert_eq!(near.word(start + 300), Ok(u64::from_le_bytes([7; 8])));
-        // Beyond a block it is read as it is.
-        let mut into = [0; 2 * BLOCK as usize];
-        assert_eq!(near.read(start + 8, &mut into), Ok(()));
-        assert_eq!(into, [8; 2 * BLOCK as usize]);
-        assert!(near.word(8).is_err() && near.word(u64::MAX - 3).is_err());
-        drop(now);
-    }
-
-    #[test]
-    fn a_copy_lies_over_the_memory_below_it() {
-        let memory = ProcessMemory::new(std::process::id());
-        let now = [7u8; 64];
-        let base = now.as_ptr() as u64;
-        let overlaid = Overlaid { memory: &memory, base, copy: &[1; 16] };
-        let mut into = [0; 24];
-        assert_eq!(overlaid.read_prefix(base + 8, &mut into), 24);
-        assert_eq!((into[7], into[8], into[23]), (1, 7, 7));
-        assert_eq!(overlaid.word(base + 8), Ok(u64::from_le_bytes([1; 8])));
-        assert_eq!(overlaid.word(base + 16), Ok(u64::from_le_bytes([7; 8])));
-        let mut spans = [Span::new(base, 0, 8), Span::new(base + 16, 8, 8), Span::new(8, 16, 8)];
-        overlaid.read_batch(&mut spans, &mut into);
-        assert_eq!(spans.map(|span| span.done), [true, true, false]);
-        assert_eq!((into[0], into[8]), (1, 7));
     }
 }
