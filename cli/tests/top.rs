@@ -291,7 +291,7 @@ fn signals_end_it_where_the_terminal_takes_nothing_any_more() {
         let mut target = Target::script(PROGRAM, &[]);
         // Its terminal is read by `script`, until nobody takes what that writes.
         let mut script = Command::new("script")
-            .args(["-qec", &format!("{NODE_FLAME} {} top", target.pid()), "/dev/null"])
+            .args(["-qec", &format!("stty rows 50 cols 200; {NODE_FLAME} {} top", target.pid()), "/dev/null"])
             .env("TERM", "xterm")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -305,7 +305,7 @@ fn signals_end_it_where_the_terminal_takes_nothing_any_more() {
             keyboard.write_all(b"\x13").unwrap();
             std::thread::sleep(Duration::from_millis(1500));
         } else {
-            // Each key has a picture drawn: of 2 KiB, and there is room for 64.
+            // Each key has a picture drawn, until the last one stays half-way.
             for _ in 0..400 {
                 keyboard.write_all(b"s").unwrap();
                 std::thread::sleep(Duration::from_millis(10));

@@ -35,10 +35,11 @@ const LINE_BYTES: usize = 1 << 20;
 /// Of a longer line, so many of its last bytes are: its count is among them.
 const TAIL_BYTES: usize = 32;
 
-/// A larger count is none of samples. All that is added up stays below what a page's numbers can be.
+/// A larger count is none of samples.
 const MOST: f64 = 1e15;
 
-/// The most that the counts of one file come to.
+/// The most that the counts of one file come to: what is added up of two files, and doubled for the page, is a
+/// number still.
 const MOST_TOGETHER: u64 = 1 << 60;
 
 /// Why two files could not be compared.
