@@ -88,6 +88,11 @@ impl fmt::Display for Printable<'_> {
 /// Appends `text` with everything escaped that would break a line or rule the terminal: control
 /// characters, line separators, and marks that reorder what follows them.
 pub fn escape(text: &str, out: &mut String) {
+    // Nearly all text is so.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        out.push_str(text);
+        return;
+    }
     for char in text.chars() {
         match char {
             '\n' => out.push_str("\\n"),

@@ -122,6 +122,9 @@ struct Both {
     strings: Strings,
     /// The label that is looked at, as it is shown.
     shown: String,
+    /// The frames of the last folded stack, and of each where its label ends there, and its node: the next stack
+    /// often begins with the same.
+    last: (Vec<u8>, Vec<(usize, NodeId)>),
     ignored: u64,
     cut: u64,
     long: u64,
@@ -136,6 +139,7 @@ impl Default for Both {
             functions: Pool::new(FUNCTIONS),
             strings: Strings::new(FUNCTIONS, TEXT_BYTES),
             shown: String::new(),
+            last: (Vec::new(), Vec::new()),
             ignored: 0,
             cut: 0,
             long: 0,
@@ -164,11 +168,13 @@ impl Both {
                     continue;
                 };
                 self.long += u64::from(lines.is_long);
-                self.add(side, &mut frames.split(|byte| *byte == b';'), true, &mut total, count);
+                let node = self.folded(frames);
+                self.count(side, node, &mut total, count);
             } else if lines.number > 3 {
                 if let Some(count) = count_of(line).filter(|_| line.iter().all(u8::is_ascii_digit)) {
                     self.long += u64::from(std::mem::take(&mut is_cut));
-                    self.add(side, &mut stack.rsplit(|byte| *byte == b'\n'), false, &mut total, count);
+                    let node = self.unfolded(&stack);
+                    self.count(side, node, &mut total, count);
                     stack.clear();
                     continue;
                 }
@@ -183,26 +189,49 @@ impl Both {
         Ok(total)
     }
 
-    /// Counts a stack, root first, as far as there is room for its functions.
-    fn add(
-        &mut self,
-        side: usize,
-        labels: &mut dyn Iterator<Item = &[u8]>,
-        is_folded: bool,
-        total: &mut u64,
-        count: u64,
-    ) {
-        let mut node = NodeId::ROOT;
-        for (depth, label) in labels.filter(|label| !label.is_empty()).enumerate() {
-            let function = if depth < STACK_FRAMES { self.function(label, is_folded) } else { None };
-            match function.and_then(|function| self.child(node, function)) {
-                Some(child) => node = child,
-                None => {
-                    self.cut += 1;
-                    break;
-                }
+    /// The node of a folded stack, as far as there is room for its functions.
+    fn folded(&mut self, frames: &[u8]) -> NodeId {
+        let (mut last, mut path) = std::mem::take(&mut self.last);
+        let same = last.iter().zip(frames).take_while(|(a, b)| a == b).count();
+        let is_whole = |end: usize| end <= same && frames.get(end).is_none_or(|byte| *byte == b';');
+        path.truncate(path.iter().take_while(|(end, _)| is_whole(*end)).count());
+        let (mut end, mut node) = path.last().copied().unwrap_or((0, NodeId::ROOT));
+        while let Some(rest) = frames.get(end..).filter(|rest| !rest.is_empty()) {
+            let start = end + usize::from(rest.starts_with(b";"));
+            end = memchr::memchr(b';', &frames[start..]).map_or(frames.len(), |len| start + len);
+            if start == end {
+                continue;
             }
+            let Some(child) = self.frame(node, path.len(), &frames[start..end], true) else { break };
+            node = child;
+            path.push((end, node));
         }
+        last.clear();
+        last.extend_from_slice(frames);
+        self.last = (last, path);
+        node
+    }
+
+    /// The node of a stack of lines, leaf first.
+    fn unfolded(&mut self, lines: &[u8]) -> NodeId {
+        let mut node = NodeId::ROOT;
+        let labels = lines.rsplit(|byte| *byte == b'\n').filter(|label| !label.is_empty());
+        for (depth, label) in labels.enumerate() {
+            let Some(child) = self.frame(node, depth, label, false) else { break };
+            node = child;
+        }
+        node
+    }
+
+    /// The node of a label at a depth; where there is no room for it, the stack is cut.
+    fn frame(&mut self, node: NodeId, depth: usize, label: &[u8], is_folded: bool) -> Option<NodeId> {
+        let function = if depth < STACK_FRAMES { self.function(label, is_folded) } else { None };
+        let child = function.and_then(|function| self.child(node, function));
+        self.cut += u64::from(child.is_none());
+        child
+    }
+
+    fn count(&mut self, side: usize, node: NodeId, total: &mut u64, count: u64) {
         let count = count.min(MOST_TOGETHER - *total);
         *total += count;
         self.before.resize(self.tree.len(), 0);
@@ -598,5 +627,15 @@ mod tests {
         let found = paths(&both);
         assert_eq!(found.len(), 3 * FIRST_NODES - 1, "one has no samples");
         assert!(found.iter().all(|(path, before, after)| *path == format!("a;f{before}") && before == after));
+    }
+
+    #[test]
+    fn a_stack_that_begins_as_the_last_one_did_has_its_nodes() {
+        let lines = "a;b;c 1\na;b;c 2\na;b 4\na;bb;c 8\na;;b;c;d 16\nab 32\na 64\n;a;b;c; 128\n";
+        let mut found = paths(&compared(lines, "z 1\n"));
+        found.retain(|path| path.1 > 0);
+        found.sort();
+        let expected = [("a", 64), ("a;b", 4), ("a;b;c", 131), ("a;b;c;d", 16), ("a;bb;c", 8), ("ab", 32)];
+        assert_eq!(found, expected.map(|(path, count)| (path.to_string(), count, 0)));
     }
 }
