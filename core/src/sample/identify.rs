@@ -189,7 +189,7 @@ impl<M: Memory> Identify<'_, '_, M> {
             CodeKind::Maglev | CodeKind::Optimized => {
                 self.heap.layout.deopt.shared.is_none() || self.is_code_of(&code, shared)
             }
-            CodeKind::Baseline if self.heap.layout.version.since(9, 6) => {
+            CodeKind::Baseline if self.heap.layout.code.baseline_has_bytecode => {
                 code.code.deopt == self.bytecode_array(frame)
             }
             _ => true,

@@ -64,11 +64,11 @@ impl<'a> Image<'a> {
             Err(unsupported) => return Some(Err(unsupported)),
         };
         let mut builtins = Builtins::of(elf);
-        if builtins.is_empty() && version.since(7, 4) {
+        if builtins.is_empty() && layout.code.has_embedded_builtins {
             builtins = Builtins::in_gap(elf);
         }
         let [current, key, sizes] = elf.find_variables(&[CURRENT_ISOLATE, ISOLATE_KEY, BYTECODE_SIZES]);
-        let isolate = IsolateAccess::of(elf, version, [current, key], &builtins);
+        let isolate = IsolateAccess::of(elf, &layout, [current, key], &builtins);
         let bytecode_sizes = sizes.and_then(|symbol| {
             let bytes = elf.bytes_at(symbol.value, symbol.size)?;
             Some(BytecodeSizes::new(bytes, layout.bytecode))

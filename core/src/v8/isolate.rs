@@ -2,7 +2,7 @@
 
 use super::builtins::Builtins;
 use super::heap::{half, word};
-use super::version::Version;
+use super::layout::Layout;
 use crate::arch::Arch;
 use crate::elf::{Elf, Symbol, SymbolKind};
 use crate::memory::Memory;
@@ -45,7 +45,7 @@ impl IsolateAccess {
     /// What the object file that holds V8 tells. `variables`: its [`CURRENT_ISOLATE`] and [`ISOLATE_KEY`].
     pub(super) fn of(
         elf: &Elf<'_>,
-        version: Version,
+        layout: &Layout,
         variables: [Option<Symbol<'_>>; 2],
         builtins: &Builtins<'_>,
     ) -> IsolateAccess {
@@ -62,7 +62,7 @@ impl IsolateAccess {
             let start = usize::try_from(builtin.offset).ok()?;
             elf.data().get(start..start.checked_add(builtin.size.min(512) as usize)?)
         });
-        let entry = entry.filter(|_| version.since(7, 4)).unwrap_or(&[]);
+        let entry = entry.filter(|_| layout.code.has_embedded_builtins).unwrap_or(&[]);
         let [c_entry_fp, js_entry_sp] = elf.machine().isolate_fields(entry);
         IsolateAccess { source, root_bias: elf.machine().root_bias(), c_entry_fp, js_entry_sp }
     }

@@ -75,6 +75,10 @@ pub struct CodeLayout {
     baseline: Option<u32>,
     kinds: &'static [CodeKind],
     has_maglev: bool,
+    /// Builtins are code of the executable, entered by the root register's fields.
+    pub has_embedded_builtins: bool,
+    /// Baseline code holds the BytecodeArray that it was made of, in place of deoptimization data.
+    pub baseline_has_bytecode: bool,
 }
 
 use CodeKind::{Builtin, BytecodeHandler, FullCodegen, Interpreted, Optimized, Other, RegExp, Stub};
@@ -177,6 +181,8 @@ impl CodeLayout {
             baseline: baseline.or(at(BASELINE, version)?),
             kinds: at(KINDS, version)?,
             has_maglev: version.since(9, 9),
+            has_embedded_builtins: version.since(7, 4),
+            baseline_has_bytecode: version.since(9, 6),
         })
     }
 
