@@ -3,7 +3,8 @@
 //! A pool that is full, a walk that is too long and a text that is too large are counted where it
 //! happens and reported at the end of the run. Together the pools take less than 15 MiB when
 //! all are full, whatever the target's size and the run's length (`bench/tests/tables.rs` adds them up);
-//! memory that is not used is not touched.
+//! memory that is not used is not touched. What bounds a read of a fixed number of bytes, or a search within some
+//! instructions, stands where that is.
 
 /// Frames of one stack. V8's default stack of 984 KiB holds about 11,000 of the smallest frames.
 pub const STACK_FRAMES: usize = 12 << 10;
@@ -188,3 +189,45 @@ pub const ARGUMENTS: usize = 8;
 
 /// Characters of an argument that is a string.
 pub const ARGUMENT_CHARACTERS: u32 = 40;
+
+/// Steps through cons, sliced and thin strings: each is one object read. Trees that are deeper or
+/// wider, or that go round, end there.
+pub const STRING_STEPS: usize = 512;
+
+/// Strings still to be read: names and sources are flat, or nearly so. No more are kept.
+pub const STRING_PENDING: usize = 64;
+
+/// Machine code of one object beyond this is not believed (V8's largest regular code object is
+/// smaller by far; large ones are a few MiB).
+pub const CODE_BYTES: u32 = 64 << 20;
+
+/// Bytes scanned back from a pc for its code object's header.
+pub const CODE_SCAN_BYTES: usize = 1 << 20;
+
+/// JavaScript frames of one translation that are believed.
+pub const TRANSLATED_FRAMES: u64 = 64;
+
+/// Nodes of one function that are looked through.
+pub const CRANKSHAFT_NODES: usize = 8192;
+
+/// Deepest chain of inlined calls that is followed; V8 inlines far fewer levels.
+pub const INLINING_DEPTH: usize = 64;
+
+/// Scripts whose lines wait to be read; beyond that they are met again.
+pub const UNREAD_SCRIPTS: usize = 256;
+
+/// Changes to a stack at lower addresses that one walk follows: handlers of signals have stacks of their own,
+/// and signals can interrupt handlers.
+pub const SIGNAL_STACKS: u8 = 4;
+
+/// Entries of a module's list of new code that are looked at, from the newest on.
+pub const WASM_LIST_LOOKS: usize = 256;
+
+/// Steps down the map: twice the logarithm of more code than there can be.
+pub const WASM_MAP_STEPS: usize = 64;
+
+/// Context locals of one function that are believed; V8 allows a few thousand.
+pub const CONTEXT_LOCALS: u32 = 1 << 16;
+
+/// JavaScript frames of one translation that are believed.
+pub const CRANKSHAFT_FRAMES: i64 = 32;

@@ -11,7 +11,9 @@ use super::cache::{Cache, Entry};
 use super::known::{KnownFunction, KnownMap, KnownScript, KnownShared, OwnName, PROPERTIES};
 use super::raw::{FunctionId, Position, ScriptId};
 use super::verify::Spans;
-use crate::limits::{FUNCTION_CACHE, FUNCTION_MAPS, FUNCTIONS, NAME_BYTES, SCRIPT_CACHE, SCRIPTS, WITNESSES};
+use crate::limits::{
+    FUNCTION_CACHE, FUNCTION_MAPS, FUNCTIONS, NAME_BYTES, SCRIPT_CACHE, SCRIPTS, UNREAD_SCRIPTS, WITNESSES,
+};
 use crate::memory::{Memory, Span};
 use crate::profile::{Pool, Strings, Text};
 use crate::v8::function::SharedInfo;
@@ -113,9 +115,6 @@ pub struct Functions {
     in_gc: bool,
 }
 
-/// Scripts whose lines wait to be read; beyond that they are met again.
-const UNREAD: usize = 256;
-
 /// Times that a script's source is tried to be read: a collector may just be moving it.
 const TRIES: u8 = 8;
 
@@ -148,8 +147,8 @@ impl Default for Functions {
             by_shared: Cache::new(FUNCTION_CACHE),
             by_script: Cache::new(SCRIPT_CACHE),
             function_maps: Cache::new(FUNCTION_MAPS),
-            unread: Vec::with_capacity(UNREAD),
-            later: Vec::with_capacity(UNREAD),
+            unread: Vec::with_capacity(UNREAD_SCRIPTS),
+            later: Vec::with_capacity(UNREAD_SCRIPTS),
             witnesses: Vec::with_capacity(WITNESSES),
             buffer: String::with_capacity(8 * crate::limits::NAME_BYTES),
             stop: 0,
@@ -169,7 +168,7 @@ impl Functions {
         self.stop = self.stop.wrapping_add(1);
         self.in_gc = false;
         self.witnesses.clear();
-        let room = UNREAD - self.unread.len();
+        let room = UNREAD_SCRIPTS - self.unread.len();
         self.unread.extend(self.later.drain(..self.later.len().min(room)));
     }
 
@@ -572,7 +571,7 @@ impl Functions {
         };
         let id = self.scripts.intern(info).map(ScriptId).map_err(|_| Decode::Bound)?;
         self.by_script.put(KnownScript { tagged, script, id });
-        if self.unread.len() < UNREAD && !self.is_wasm(id) {
+        if self.unread.len() < UNREAD_SCRIPTS && !self.is_wasm(id) {
             self.unread.push(Unread { id, script, tries: 0 });
         }
         Ok(id)
@@ -594,7 +593,7 @@ impl Functions {
     /// Keeps a script whose source could not be read, for the next stop.
     pub fn read_later(&mut self, mut unread: Unread) {
         unread.tries += 1;
-        if unread.tries < TRIES && self.later.len() < UNREAD {
+        if unread.tries < TRIES && self.later.len() < UNREAD_SCRIPTS {
             self.later.push(unread);
         }
     }

@@ -10,16 +10,17 @@ use super::functions::Functions;
 use super::places::{At, Key, Places};
 use super::raw::{FunctionId, Position};
 use super::sites;
+use crate::limits::INLINING_DEPTH;
 use crate::memory::Memory;
 use crate::v8::crankshaft::{self, AstFrame};
-use crate::v8::inlining::{MAX_DEPTH, Place};
+use crate::v8::inlining::Place;
 use crate::v8::layout::CodeKind;
 use crate::v8::position::{Entries, Interrupted, SourcePosition, at_or_before, entry_at};
 use crate::v8::translation::TranslatedFrame;
 use crate::v8::{Decode, Heap};
 use smallvec::SmallVec;
 
-type Frames = SmallVec<[(FunctionId, Position); MAX_DEPTH]>;
+type Frames = SmallVec<[(FunctionId, Position); INLINING_DEPTH]>;
 
 /// The function whose code it is, and its SharedFunctionInfo, tagged.
 pub type Own = (FunctionId, u64);
@@ -124,7 +125,7 @@ impl Places {
             Interrupted::at(entries(), offset).map(|found| found.position(&heap.layout.positions, call))
         };
         let position = SourcePosition::from_raw(raw.ok_or(Decode::Bound)?, &heap.layout.positions);
-        let mut chain: SmallVec<[Place; MAX_DEPTH]> = SmallVec::new();
+        let mut chain: SmallVec<[Place; INLINING_DEPTH]> = SmallVec::new();
         heap.inlined_chain(&known.code, own.1, position, |place| chain.push(place))?;
         let function = |place: &Place| {
             let function = function_of(heap, functions, known, own, place.shared)?;
@@ -173,7 +174,7 @@ impl Places {
         own: Own,
         deopt: u32,
     ) -> Result<Frames, Decode> {
-        let mut translated: SmallVec<[TranslatedFrame; MAX_DEPTH]> = SmallVec::new();
+        let mut translated: SmallVec<[TranslatedFrame; INLINING_DEPTH]> = SmallVec::new();
         heap.deopt_frames(&known.code, deopt, &mut self.table, |frame| translated.push(frame))?;
         let frame = |frame: &TranslatedFrame| {
             let shared = heap.function_literal(&known.code, frame.literal)?;
@@ -208,7 +209,7 @@ impl Places {
             heap.memory.read(known.code.start, code)?;
             crankshaft::site(code, at.offset, points)
         };
-        let mut translated: SmallVec<[AstFrame; MAX_DEPTH]> = SmallVec::new();
+        let mut translated: SmallVec<[AstFrame; INLINING_DEPTH]> = SmallVec::new();
         let (deopt, is_loop) = deopt.ok_or(Decode::Bound)?;
         heap.crankshaft_frames(&known.code, deopt, &mut self.table, |frame| translated.push(frame))?;
         let frame = |(at, frame): (usize, &AstFrame)| {

@@ -11,7 +11,7 @@ use super::natives::Natives;
 use super::recall::{Mark, Past};
 use super::wasm::WasmTable;
 use crate::arch::{Arch, Registers};
-use crate::limits::STACK_FRAMES;
+use crate::limits::{SIGNAL_STACKS, STACK_FRAMES};
 use crate::maps::Maps;
 use crate::memory::Memory;
 use crate::unwind::{StackCopy, fallback};
@@ -19,10 +19,6 @@ use crate::v8::Heap;
 use crate::v8::builtins::Builtins;
 use crate::v8::heap::smi;
 use crate::v8::layout::{FrameType, MarkerForm};
-
-/// Changes to a stack at lower addresses that one walk follows: handlers of signals have stacks of their own,
-/// and signals can interrupt handlers.
-const DESCENTS: u8 = 4;
 
 /// A walk's end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +99,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             registers: *registers,
             is_return: false,
             exit_fp: self.c_entry_fp,
-            descents: DESCENTS,
+            descents: SIGNAL_STACKS,
             walked: Walked::default(),
         };
         let end = self.walk_on(&mut cursor);

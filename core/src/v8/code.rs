@@ -2,6 +2,7 @@
 
 use super::heap::{Decode, Heap, half, smi, untag, word};
 use super::layout::{CodeKind, Placement};
+use crate::limits::{CODE_BYTES, CODE_SCAN_BYTES};
 use crate::memory::{Fault, Memory};
 
 /// A code object, as it stands in memory.
@@ -29,13 +30,6 @@ impl Code {
         (self.start..=self.start + u64::from(self.size)).contains(&pc)
     }
 }
-
-/// Machine code of one object beyond this is not believed (V8's largest regular code object is
-/// smaller by far; large ones are a few MiB).
-const MAX_SIZE: u32 = 64 << 20;
-
-/// Bytes scanned back from a pc for its code object's header.
-pub const MAX_SCAN: usize = 1 << 20;
 
 /// Largest Code header that is read.
 pub const MAX_HEADER: usize = 128;
@@ -72,7 +66,7 @@ impl<M: Memory> Heap<'_, M> {
             }
         };
         let size = half(bytes, layout.size);
-        if size > MAX_SIZE || start.checked_add(size.into()).is_none() {
+        if size > CODE_BYTES || start.checked_add(size.into()).is_none() {
             return Err(Decode::Bound);
         }
         let flags = half(bytes, layout.flags);
@@ -94,7 +88,7 @@ impl<M: Memory> Heap<'_, M> {
     pub fn code_of(&self, pc: u64, lowest: u64, maps: &mut impl CodeMaps) -> Result<Code, Decode> {
         const CHUNK: usize = 4096;
         let fault = Decode::Fault(Fault { address: pc });
-        let lowest = lowest.max(pc.saturating_sub(MAX_SCAN as u64)) & !7;
+        let lowest = lowest.max(pc.saturating_sub(CODE_SCAN_BYTES as u64)) & !7;
         let mut chunk = [0; CHUNK];
         let mut end = pc & !7;
         while end > lowest {

@@ -7,6 +7,7 @@
 use super::code::Code;
 use super::heap::{Decode, Heap, half, smi};
 use super::layout::{CodeKind, CrankshaftLayout};
+use crate::limits::{CRANKSHAFT_FRAMES, CRANKSHAFT_NODES};
 use crate::memory::Memory;
 
 /// A function's frame in a translation.
@@ -27,14 +28,8 @@ pub struct Point {
     pub deopt: u32,
 }
 
-/// JavaScript frames of one translation that are believed.
-const MAX_FRAMES: i64 = 32;
-
 /// Bytes of a safepoint, and of the table's header.
 const POINT: usize = 8;
-
-/// Nodes of one function that are looked through.
-const MAX_NODES: usize = 8192;
 
 /// The safepoints in a table's bytes that may deoptimize, in order.
 pub fn points(table: &[u8]) -> impl Iterator<Item = Point> + '_ {
@@ -88,7 +83,7 @@ pub fn frames(
         return None;
     }
     number(&mut rest)?;
-    let mut left = number(&mut rest).filter(|frames| (1..=MAX_FRAMES).contains(frames))?;
+    let mut left = number(&mut rest).filter(|frames| (1..=CRANKSHAFT_FRAMES).contains(frames))?;
     while left > 0 {
         let op = number(&mut rest)?;
         let count = *layout.operands.get(usize::try_from(op).ok()?)?;
@@ -184,7 +179,7 @@ impl<M: Memory> Heap<'_, M> {
             return Err(Decode::Bound);
         }
         let (from, length) = self.array(code.deopt)?;
-        let size = (length as usize).min(2 * MAX_NODES) * 8;
+        let size = (length as usize).min(2 * CRANKSHAFT_NODES) * 8;
         let nodes = buffer.get_mut(..size).ok_or(Decode::Bound)?;
         self.memory.read(from, nodes)?;
         // A node's number, and where its code is, above a bit.

@@ -2,7 +2,7 @@
 
 use super::heap::{Decode, Heap, half, is_smi, smi, word};
 use super::layout::{SharedLayout, StartPosition};
-use crate::limits::NAME_BYTES;
+use crate::limits::{CONTEXT_LOCALS, NAME_BYTES};
 use crate::memory::Memory;
 use alloc::string::String;
 
@@ -61,9 +61,6 @@ const FIRST_SLOTS: usize = 48;
 /// Slots read behind the context locals: saved class variable, receiver, name and its slot, inferred
 /// name, start, end, outer ScopeInfo.
 const TAIL_SLOTS: usize = 12;
-
-/// Context locals of one function that are believed; V8 allows a few thousand.
-const MAX_LOCALS: u32 = 1 << 16;
 
 impl<M: Memory> Heap<'_, M> {
     /// The SharedFunctionInfo of a JSFunction, tagged; the function's type is checked.
@@ -151,7 +148,7 @@ impl<M: Memory> Heap<'_, M> {
         }
         let count = |slot: u8| {
             let count = smi(word(&head, u16::from(slot) * 8)).and_then(|count| u32::try_from(count).ok());
-            count.filter(|count| *count <= MAX_LOCALS).ok_or(Decode::Bound)
+            count.filter(|count| *count <= CONTEXT_LOCALS).ok_or(Decode::Bound)
         };
         let locals = count(layout.local_count)?;
         let mut first = u32::from(layout.first_variable);

@@ -3,10 +3,8 @@
 use super::code::Code;
 use super::heap::{Decode, Heap, untag};
 use super::position::SourcePosition;
+use crate::limits::INLINING_DEPTH;
 use crate::memory::Memory;
-
-/// Deepest chain of inlined calls that is followed; V8 inlines far fewer levels.
-pub const MAX_DEPTH: usize = 64;
 
 /// Bytes of one record: position of the call (u64), literal's number (i32), padding.
 const RECORD: u64 = 16;
@@ -53,7 +51,7 @@ impl<M: Memory> Heap<'_, M> {
         if position.inlining > 0 {
             let inlinings = self.inlinings(code)?;
             let literals = self.element(code.deopt, layout.literals.into())?;
-            for _ in 0..MAX_DEPTH {
+            for _ in 0..INLINING_DEPTH {
                 if position.inlining == 0 {
                     break;
                 }

@@ -1,16 +1,10 @@
 //! V8's strings: sequential, cons, sliced, thin and external, in one byte or two a character.
 
 use super::heap::{Decode, Heap, smi};
+use crate::limits::{STRING_PENDING, STRING_STEPS};
 use crate::memory::Memory;
 use alloc::string::String;
 use smallvec::SmallVec;
-
-/// Steps through cons, sliced and thin strings: each is one object read. Trees that are deeper or
-/// wider, or that go round, end there.
-const MAX_STEPS: usize = 512;
-
-/// Strings still to be read: names and sources are flat, or nearly so. No more are kept.
-const MAX_PENDING: usize = 64;
 
 /// Longest string that V8 can have (`String::kMaxLength`).
 const MAX_LENGTH: u32 = (1 << 29) - 24;
@@ -88,9 +82,9 @@ impl<M: Memory> Heap<'_, M> {
         let shape = &self.layout.string;
         let mut left = limit;
         // What is still to be read, the next one last: string, first character, number of characters.
-        let mut pending: SmallVec<[(u64, u32, u32); MAX_PENDING]> = SmallVec::new();
+        let mut pending: SmallVec<[(u64, u32, u32); STRING_PENDING]> = SmallVec::new();
         pending.push((tagged, 0, u32::MAX));
-        for _ in 0..MAX_STEPS {
+        for _ in 0..STRING_STEPS {
             let Some((tagged, skip, take)) = pending.pop() else { return Ok(()) };
             if left == 0 {
                 return Ok(());
@@ -108,7 +102,7 @@ impl<M: Memory> Heap<'_, M> {
                 // The resource's first word is its vtable; V8's and Node's resources keep the data next.
                 EXTERNAL => self.memory.word(header.payload.wrapping_add(8))?,
                 CONS => {
-                    if pending.len() + 2 > MAX_PENDING {
+                    if pending.len() + 2 > STRING_PENDING {
                         return Err(Decode::Bound);
                     }
                     let (first, second) = (header.payload, header.second);

@@ -2,6 +2,7 @@
 
 use super::layout::TranslationOps;
 use super::position::varint;
+use crate::limits::TRANSLATED_FRAMES;
 
 /// A function's frame in a translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +12,6 @@ pub struct TranslatedFrame {
     /// Offset in its bytecode; -1 is its entry.
     pub offset: i32,
 }
-
-/// JavaScript frames of one translation that are believed.
-const MAX_FRAMES: u64 = 64;
 
 /// Where a translation is read. Its instructions may stand in an earlier one.
 struct Cursor<'a> {
@@ -78,7 +76,7 @@ impl Cursor<'_> {
             self.before = begin.checked_sub(usize::try_from(back).ok()?)?;
         }
         self.behind = 1;
-        u64::try_from(frames).ok().filter(|frames| *frames <= MAX_FRAMES)
+        u64::try_from(frames).ok().filter(|frames| *frames <= TRANSLATED_FRAMES)
     }
 
     fn next(&mut self) -> Option<u8> {
@@ -213,7 +211,7 @@ mod tests {
             bytes[at] = BEGIN;
             let mut count = 0;
             let _ = frames(&bytes, start, &ops(), |_| count += 1);
-            prop_assert!(count <= MAX_FRAMES);
+            prop_assert!(count <= TRANSLATED_FRAMES);
         }
     }
 }

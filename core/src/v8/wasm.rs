@@ -5,16 +5,14 @@
 //! the map by a root that leads back to the module, the bytes by their magic number.
 
 use super::heap::{Decode, Heap, half, untag, word};
-use crate::limits::{NAME_BYTES, WASM_NAME_ENTRIES, WASM_SECTIONS};
+use crate::limits::{NAME_BYTES, WASM_LIST_LOOKS, WASM_MAP_STEPS, WASM_NAME_ENTRIES, WASM_SECTIONS};
 use crate::memory::Memory;
 
 /// Words of a `NativeModule` that are searched: the map ends at 0x1e0 where it is latest.
 const MODULE_WORDS: usize = 0x400 / 8;
 
-/// Bytes of the largest list of new code, and how many of its entries are looked at.
+/// Bytes of the largest list of new code.
 const LIST_BYTES: u64 = 1 << 20;
-const LIST_LOOKS: usize = 256;
-
 /// Bytes of a `WasmCode` that are read.
 const CODE_BYTES: usize = 64;
 
@@ -23,9 +21,6 @@ const NODE_BYTES: usize = 48;
 
 /// Bytes of a module that are read at once.
 const READ_BYTES: usize = 8 << 10;
-
-/// Steps down the map: twice the logarithm of more code than there can be.
-const MAP_STEPS: usize = 64;
 
 /// Machine code of a WebAssembly function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +140,7 @@ impl<M: Memory> Heap<'_, M> {
     fn code_in_map(&self, root: u64, module: u64, pc: u64) -> Option<WasmCode> {
         let mut node = root;
         let mut below = None;
-        for _ in 0..MAP_STEPS {
+        for _ in 0..WASM_MAP_STEPS {
             if node == 0 {
                 break;
             }
@@ -173,7 +168,7 @@ impl<M: Memory> Heap<'_, M> {
         let lists = vectors.filter(|(start, _)| code(*start).is_some());
         // The newest are last.
         let mut places = lists.flat_map(|(start, end)| {
-            (1..=(end - start) / 8).take(LIST_LOOKS).map(move |back| end - back * 8)
+            (1..=(end - start) / 8).take(WASM_LIST_LOOKS).map(move |back| end - back * 8)
         });
         places.find_map(|at| code(at).filter(|code| code.contains(pc)))
     }
