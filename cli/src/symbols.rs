@@ -5,7 +5,7 @@ use flame_core::elf::Elf;
 use flame_core::maps::{FilePlace, Maps, ModuleId};
 use flame_core::profile::Kind;
 use flame_core::sample::resolve::Symbols;
-use flame_core::symbols::{Lookup, Style, debug_file, demangle, kind_of};
+use flame_core::symbols::{Lookup, Style, debug_file, demangle, kind_of, stubs};
 use flame_sys::process::{Process, Root};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -48,8 +48,8 @@ impl DebugFiles {
 /// The symbols of all places that were met.
 pub struct Names {
     maps: Maps,
-    /// The mangled name of each place that has one.
-    found: HashMap<FilePlace, &'static [u8]>,
+    /// The mangled name of each place that has one, and what is written behind it.
+    found: HashMap<FilePlace, (&'static [u8], &'static str)>,
 }
 
 impl Names {
@@ -81,7 +81,13 @@ impl Names {
                 lookup.pass_debug_file(&debug);
             }
             let names = of_module.iter().zip(lookup.finish());
-            found.extend(names.filter_map(|((place, _), symbol)| Some((*place, symbol?.name))));
+            found.extend(names.filter_map(|((place, address), symbol)| {
+                let named = match symbol {
+                    Some(symbol) => (symbol.name, ""),
+                    None => (stubs::callee(&elf, *address)?, "@plt"),
+                };
+                Some((*place, named))
+            }));
         }
         Names { maps, found }
     }
@@ -89,8 +95,9 @@ impl Names {
 
 impl Symbols for Names {
     fn name(&mut self, place: FilePlace, into: &mut String) -> Kind {
-        if let Some(name) = self.found.get(&place) {
+        if let Some((name, end)) = self.found.get(&place) {
             demangle(name, Style::NoArguments, into);
+            into.push_str(end);
         }
         kind_of(into, self.maps.path(place.module))
     }

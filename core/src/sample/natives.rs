@@ -5,6 +5,7 @@ use crate::elf::Elf;
 use crate::limits::MODULES;
 use crate::maps::{FilePlace, ModuleId};
 use crate::memory::Memory;
+use crate::symbols::stubs;
 use crate::unwind::{Code, ModuleUnwind, StackCopy, Step, StepError, Unwinder, fallback};
 use alloc::vec::Vec;
 
@@ -16,6 +17,8 @@ const PROLOGUE_BYTES: u64 = 128;
 struct Open<'a> {
     elf: Elf<'a>,
     unwind: Option<ModuleUnwind<'a>>,
+    /// Where its stubs for other objects' functions are: first address in the file, and the one behind the last.
+    stubs: (u64, u64),
 }
 
 /// Object files by their module's number.
@@ -51,7 +54,10 @@ impl<'a> Natives<'a> {
         }
         let unwind = elf.as_ref().and_then(ModuleUnwind::new);
         unwind.iter().for_each(ModuleUnwind::warm);
-        self.open[at] = elf.map(|elf| Open { elf, unwind });
+        self.open[at] = elf.map(|elf| {
+            let stubs = stubs::range(&elf);
+            Open { elf, unwind, stubs: (stubs.start, stubs.end) }
+        });
         self.unwinder.clear();
     }
 
@@ -146,7 +152,11 @@ impl<'a> Natives<'a> {
         };
         let bias = registers.pc.wrapping_sub(is_return.into()).wrapping_sub(vaddr);
         let step = self.unwinder.step(registers, is_return, Code { module, bias }, stack, memory);
-        let function = step.ok().and_then(|step| open.elf.offset_of(step.function));
+        let function = step.ok().map(|step| match (open.stubs.0..open.stubs.1).contains(&step.function) {
+            true => stubs::start(vaddr),
+            false => step.function,
+        });
+        let function = function.and_then(|function| open.elf.offset_of(function));
         Stepped { step, function }
     }
 }

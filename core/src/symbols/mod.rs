@@ -4,6 +4,7 @@ pub mod debug_file;
 mod demangle;
 mod group;
 mod lookup;
+pub mod stubs;
 
 pub use demangle::{Style, demangle};
 pub use group::kind_of;
