@@ -57,7 +57,7 @@ pub const SYMBOL_NAME_BYTES: usize = 16 << 10;
 
 /// Regions of a process that are kept: code, the files that hold code, stacks. Node 8 to 14 have
 /// thousands of code pages with guard pages between them.
-pub const REGIONS: usize = 1 << 14;
+pub const REGIONS: usize = 12 << 10;
 
 /// Large regions of code without a file, each of which may be a copy of a file's.
 pub const CODE_COPIES: usize = 16;
