@@ -57,7 +57,7 @@ pub const SYMBOL_NAME_BYTES: usize = 16 << 10;
 
 /// Regions of a process that are kept: code, the files that hold code, stacks. Node 8 to 14 have
 /// thousands of code pages with guard pages between them.
-pub const REGIONS: usize = 12 << 10;
+pub const REGIONS: usize = 1 << 14;
 
 /// Large regions of code without a file, each of which may be a copy of a file's.
 pub const CODE_COPIES: usize = 16;
@@ -109,7 +109,7 @@ pub const SOURCE_BYTES: usize = 16 << 20;
 pub const SOURCE_PIECES: usize = 1 << 14;
 
 /// Code objects recognised by address; when they are more, all are found anew.
-pub const CODES: usize = 1 << 13;
+pub const CODES: usize = 7 << 10;
 
 /// Maps of code objects: one in each isolate.
 pub const CODE_MAPS: usize = 256;
