@@ -85,6 +85,20 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// Whether a character would break a line or rule the terminal.
+pub fn acts(char: char) -> bool {
+    matches!(
+        char,
+        '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
+}
+
 /// Appends `text` with everything escaped that would break a line or rule the terminal: control
 /// characters, line separators, and marks that reorder what follows them.
 pub fn escape(text: &str, out: &mut String) {
@@ -98,11 +112,9 @@ pub fn escape(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => push(out, format_args!("\\x{:02x}", u32::from(char))),
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                push(out, format_args!("\\u{:04x}", u32::from(char)));
-            }
-            _ => out.push(char),
+            _ if !acts(char) => out.push(char),
+            '\0'..='\u{9f}' => push(out, format_args!("\\x{:02x}", u32::from(char))),
+            _ => push(out, format_args!("\\u{:04x}", u32::from(char))),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::View;
 use crate::gzip::Gzip;
-use crate::label::{Style, push};
+use crate::label::{Style, escape, push};
 use crate::times::period_us;
 use crate::tree::{Labels, Shown, merge};
 use flame_core::profile::{CallTree, Frame, FrameId, NodeId, Profile, Sample};
@@ -83,14 +83,17 @@ impl Proto<'_, '_> {
         self.out.write_all(&tail.0)
     }
 
-    /// The number of a string, which is written when it is new.
+    /// The number of a string, which is written when it is new, with what could act on a terminal escaped:
+    /// pprof shows its strings as they are.
     fn string(&mut self, text: &str) -> io::Result<u64> {
-        if let Some(number) = self.strings.get(text) {
+        let mut shown = String::with_capacity(text.len());
+        escape(text, &mut shown);
+        if let Some(number) = self.strings.get(&shown) {
             return Ok(*number);
         }
         let number = self.strings.len() as u64;
-        self.strings.insert(text.to_string(), number);
-        self.field(6, text.as_bytes())?;
+        self.field(6, shown.as_bytes())?;
+        self.strings.insert(shown, number);
         Ok(number)
     }
 

@@ -328,13 +328,13 @@ impl Both {
 
 fn meta(names: [&str; 2], totals: [u64; 2], remarks: &[String], out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{{\"tool\":\"node-flame {}\",\"command\":", env!("CARGO_PKG_VERSION"))?;
-    json::string(out, &format!("{} → {}", names[0], names[1]))?;
+    json::shown(out, &format!("{} → {}", names[0], names[1]))?;
     out.write_all(b",\"rate\":0,\"duration\":0,\"stride\":1,\"threads\":[],\"diff\":{\"before\":")?;
-    json::string(out, names[0])?;
+    json::shown(out, names[0])?;
     out.write_all(b",\"after\":")?;
-    json::string(out, names[1])?;
+    json::shown(out, names[1])?;
     write!(out, ",\"samples\":[{},{}]}}", totals[0], totals[1])?;
-    list(out, "remarks", remarks.iter(), |out, remark| json::string(out, remark))?;
+    list(out, "remarks", remarks.iter(), |out, remark| json::shown(out, remark))?;
     list(out, "kinds", KINDS.iter(), |out, name| json::string(out, name))?;
     out.write_all(b"}")
 }

@@ -165,11 +165,11 @@ fn meta(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
         [("command", &meta.command), ("node", &meta.node), ("v8", &meta.v8), ("host", &meta.host)]
     {
         write!(out, ",\"{key}\":")?;
-        json::string(out, text)?;
+        json::shown(out, text)?;
     }
     if let Some(ended) = &meta.ended {
         out.write_all(b",\"ended\":")?;
-        json::string(out, ended)?;
+        json::shown(out, ended)?;
     }
     let counts = receipt.counts;
     let pauses = receipt.pauses;
@@ -193,10 +193,10 @@ fn meta(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
         ",\"pauses\":{{\"p50\":{},\"p99\":{},\"max\":{},\"total\":{},\"observed\":{}}}",
         pauses.p50_ns, pauses.p99_ns, pauses.max_ns, pauses.total_ns, pauses.observed_ns,
     )?;
-    list(out, "remarks", receipt.remarks.iter(), |out, remark| json::string(out, remark))?;
+    list(out, "remarks", receipt.remarks.iter(), |out, remark| json::shown(out, remark))?;
     list(out, "threads", profile.threads().iter(), |out, thread| {
         write!(out, "[{},", thread.tid)?;
-        json::string(out, &thread.name)?;
+        json::shown(out, &thread.name)?;
         out.write_all(b"]")
     })?;
     list(out, "kinds", KINDS.iter(), |out, name| json::string(out, name))?;

@@ -48,6 +48,23 @@ fn a_hostile_name_never_becomes_markup() {
 }
 
 #[test]
+fn what_the_page_says_of_the_run_is_escaped_as_labels_are() {
+    let mut build = Build::default();
+    build.meta.command = "node \u{1b}[2J\u{202e}.js".into();
+    build.meta.host = "h\u{7}".into();
+    build.receipt.remarks = vec!["r\u{1b}".into()];
+    let worker = build.thread(7, "w\u{202e}");
+    build.stack_of(worker, Activity::Native, &[]);
+    let page = page(build);
+    // A backslash takes two in JSON.
+    for expected in [r"node \\x1b[2J\\u202e.js", r"h\\x07", r"r\\x1b", r"w\\u202e"] {
+        assert!(page.contains(expected), "no {expected}");
+    }
+    assert!(page.contains(r"<title>node \x1b[2J\u202e.js"));
+    assert!(!page.contains(r"\u001b") && !page.contains('\u{202e}'));
+}
+
+#[test]
 fn a_page_is_not_much_larger_than_its_folded_text() {
     let mut build = Build::default();
     let frames: Vec<_> = (0..400)

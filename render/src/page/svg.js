@@ -1,7 +1,10 @@
 // What is drawn, as an SVG file that stands alone.
 
+// Some characters may not stand in XML at all, not even as a reference.
 function escapeXml(text) {
-  return text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
+  return text
+    .replace(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd")
+    .replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
 // A colour as SVG 1.1 has it: a canvas turns any into red, green and blue.

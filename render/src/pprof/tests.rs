@@ -98,6 +98,29 @@ fn samples_have_stacks_lines_counts_and_threads() {
 }
 
 #[test]
+fn no_string_acts_on_a_terminal() {
+    let mut build = Build::default();
+    build.meta.command = "node \u{1b}]0;title\u{7}.js".into();
+    let hostile = build.frame(Kind::Optimized, "f\u{1b}[2J\u{202e}", "/srv/\u{1b}\u{202e}.js");
+    let native = build.frame(Kind::Native, "g", "/lib/\u{9b}.so");
+    let worker = build.thread(7, "worker\u{1b}");
+    build.stack_of(worker, Activity::JavaScript, &[hostile, native]);
+    let mut out = Vec::new();
+    write(&build.finish(), &View::default(), &mut out).unwrap();
+    let bytes = miniz_oxide::inflate::decompress_to_vec(&out[10..out.len() - 8]).unwrap();
+    let strings: Vec<&str> = fields(&bytes)
+        .into_iter()
+        .filter(|field| field.0 == 6)
+        .map(|field| std::str::from_utf8(field.2).unwrap())
+        .collect();
+    for expected in [r"f\x1b[2J\u202e", r"/srv/\x1b\u202e.js", r"/lib/\x9b.so", r"worker\x1b"] {
+        assert!(strings.contains(&expected), "no {expected} in {strings:?}");
+    }
+    assert!(strings.iter().any(|text| text.contains(r"node \x1b]0;title\x07.js")));
+    assert!(!strings.iter().any(|text| text.chars().any(crate::label::acts)));
+}
+
+#[test]
 fn a_thinned_log_keeps_the_trees_counts() {
     let mut build = Build::default();
     let f = build.frame(Kind::Native, "f", "");
