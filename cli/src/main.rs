@@ -44,6 +44,7 @@ fn main() -> ExitCode {
 
 fn carry_out() -> Result<ExitCode, Failure> {
     flame_sys::files::raise_limit();
+    flame_sys::signals::ignore_file_too_large();
     match args::parse(std::env::args_os().skip(1).collect())? {
         Command::Help => print(include_str!("help.txt")),
         Command::Version => print(concat!("node-flame ", env!("CARGO_PKG_VERSION"), "\n")),

@@ -302,6 +302,24 @@ fn a_full_disk_is_said() {
 }
 
 #[test]
+fn a_file_beyond_the_limit_of_its_size_is_said_and_a_command_meets_the_limit_as_before() {
+    let mut target = Target::node();
+    let scratch = Scratch::new("limit");
+    let (output, other) = (scratch.path("out"), scratch.path("other"));
+    let limited = |words: &str| {
+        let script = format!("ulimit -f 8; exec {} {words}", common::NODE_FLAME);
+        common::Ended::from(Command::new("sh").args(["-c", &script]).output().unwrap())
+    };
+    let ended = limited(&format!("{} flame 0.3 -o {}", target.pid(), output.display()));
+    ended.assert(1, &[&format!("cannot write {}: File too large", output.display())]);
+    assert!(!output.exists());
+    target.assert_unharmed();
+    let command = format!("sh -c 'head -c 100000 /dev/zero > {}'", other.display());
+    let ended = limited(&format!("run text 1 -q -o {} -- {command}", output.display()));
+    assert_eq!(ended.code, Some(128 + 25), "{ended:?}");
+}
+
+#[test]
 fn an_output_that_cannot_be_made_is_said_before_the_sampling() {
     let mut target = Target::node();
     let started = Instant::now();

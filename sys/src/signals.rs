@@ -1,5 +1,6 @@
 //! Signals to node-flame itself: blocked, and taken when the session waits.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The signals that a session takes instead of letting them act; those that node-flame was started to
@@ -30,6 +31,32 @@ pub struct Blocked {
 pub(crate) struct Before {
     mask: libc::sigset_t,
     child: libc::sigaction,
+}
+
+/// How SIGXFSZ was handled at the start.
+static FILE_TOO_LARGE: OnceLock<libc::sigaction> = OnceLock::new();
+
+/// Has a write beyond the limit of a file's size (`ulimit -f`) fail, so that it is told like every other failure:
+/// the signal for it would end node-flame without a word. What it starts handles it as it was handled before.
+pub fn ignore_file_too_large() {
+    FILE_TOO_LARGE.get_or_init(|| {
+        // SAFETY: plain data for which zero is a value; the call reads and writes locals that live here.
+        unsafe {
+            let mut before: libc::sigaction = std::mem::zeroed();
+            let mut ignore: libc::sigaction = std::mem::zeroed();
+            ignore.sa_sigaction = libc::SIG_IGN;
+            libc::sigaction(libc::SIGXFSZ, &ignore, &mut before);
+            before
+        }
+    });
+}
+
+/// Puts it back, in a process that is to become another program: one system call.
+pub(crate) fn restore_file_too_large() {
+    if let Some(before) = FILE_TOO_LARGE.get() {
+        // SAFETY: restores a value that this same call gave.
+        unsafe { libc::sigaction(libc::SIGXFSZ, before, std::ptr::null_mut()) };
+    }
 }
 
 /// A signal that was taken.

@@ -67,12 +67,13 @@ impl Child {
         let before = signals.before();
         let mut command = Command::new(program);
         command.args(arguments);
-        // SAFETY: the closure runs in the child between fork and exec and makes three system calls, which are
+        // SAFETY: the closure runs in the child between fork and exec and makes four system calls, which are
         // safe there.
         unsafe {
             command.pre_exec(move || {
                 before.restore();
                 crate::files::restore_limit();
+                crate::signals::restore_file_too_large();
                 Ok(())
             })
         };
