@@ -6,7 +6,7 @@
 use crate::command::{
     Command, DEFAULT_MAX_PAUSE, DEFAULT_RATE, Diff, Dump, Misuse, Profile, Ps, Target, Top,
 };
-use crate::values::{format, lossy, path, percent, pid, rate, seconds, separated, switch};
+use crate::values::{format, lossy, path, percent, pid, rate, seconds, separated, switch, switch_with_value};
 use argh::FromArgs;
 use flame_render::{Format, View};
 use std::ffi::OsString;
@@ -48,6 +48,9 @@ struct Words {
     words: Vec<String>,
 }
 
+/// Verbs that stand after the process that they are for.
+const VERBS_OF_A_PID: [&str; 2] = ["dump", "top"];
+
 /// Understands the arguments, program name excluded.
 pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     let command = arguments.iter().position(|argument| argument == "--").map(|at| {
@@ -55,15 +58,22 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         arguments.pop();
         command
     });
+    let switch = |argument: &OsString| switch_with_value(argument.as_bytes());
+    if let Some(switch) = arguments.iter().find_map(switch) {
+        return Err(Misuse::NoValue(switch));
+    }
     let plain: Vec<String> = arguments.iter().flat_map(|argument| separated(argument.as_bytes())).collect();
     let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
     let given = match Words::from_args(&["node-flame"], &plain) {
         Ok(given) => given,
         Err(exit) if exit.status.is_ok() => return Ok(Command::Help),
-        Err(exit) => return Err(Misuse::Option(lossy(exit.output.trim()))),
+        Err(exit) => return Err(option_error(&lossy(exit.output.trim()))),
     };
     if given.version {
         return Ok(Command::Version);
+    }
+    if given.output.as_deref() == Some("") {
+        return Err(Misuse::NoOutput);
     }
     match given.words.first().map(String::as_str) {
         Some("diff") if command.is_none() => return diff(&given).map(Command::Diff),
@@ -79,7 +89,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
         (["run", _, _, extra, ..], None) => return Err(Misuse::CommandWithoutDashes((*extra).into())),
         (["run", rest @ ..], command) => (Target::Run(command.unwrap_or_default()), rest),
         ([first, rest @ ..], command) => match (pid(first), command) {
-            (None, _) => return Err(Misuse::FirstWord((*first).into())),
+            (None, _) => return Err(first_word(first, rest)),
             (Some(_), Some(_)) => return Err(Misuse::CommandForPid),
             (Some(pid), None) if rest.first() == Some(&"dump") => {
                 return dump(pid, rest, &given).map(Command::Dump);
@@ -138,11 +148,41 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Misuse> {
     }))
 }
 
+/// Why a word cannot stand first.
+fn first_word(first: &str, rest: &[&str]) -> Misuse {
+    match VERBS_OF_A_PID.into_iter().find(|verb| *verb == first) {
+        Some(verb) => {
+            let pid = rest.first().filter(|word| pid(word).is_some());
+            Misuse::PidFirst(verb, pid.copied().unwrap_or("<pid>").into())
+        }
+        None => Misuse::FirstWord(first.into()),
+    }
+}
+
+/// What argh has to say of an option, in the words of all other messages. A number with a sign before it is an
+/// option to argh.
+fn option_error(sentence: &str) -> Misuse {
+    let after = |start: &str| sentence.strip_prefix(start);
+    if let Some(word) = after("Unrecognized argument: ")
+        && word
+            .strip_prefix('-')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
+    {
+        return Misuse::Seconds(word.into());
+    }
+    if sentence.contains("duplicate values provided") {
+        let option = sentence.split('\'').find(|part| part.starts_with('-')).unwrap_or_default();
+        return Misuse::Twice(option.into());
+    }
+    Misuse::Option(sentence.into())
+}
+
 fn diff(given: &Words) -> Result<Diff, Misuse> {
-    only(given, "diff", &["--output"])?;
+    only(given, "diff", &["--output", "--quiet"])?;
     match given.words.as_slice() {
         [_, before, after] => {
-            Ok(Diff { before: path(before), after: path(after), output: given.output.as_deref().map(path) })
+            let output = given.output.as_deref().map(path);
+            Ok(Diff { before: path(before), after: path(after), output, quiet: given.quiet })
         }
         [_, _, _, extra, ..] => Err(Misuse::Extra(lossy(extra))),
         _ => Err(Misuse::NoFiles),
@@ -158,7 +198,7 @@ fn ps(given: &Words) -> Result<Ps, Misuse> {
 }
 
 fn dump(pid: u32, words: &[&str], given: &Words) -> Result<Dump, Misuse> {
-    only(given, "dump", &["--json", "--args", "--lines", "--native", "--output"])?;
+    only(given, "dump", &["--json", "--args", "--native", "--output", "--quiet"])?;
     if let [_, extra, ..] = words {
         return Err(Misuse::Extra((*extra).into()));
     }
@@ -207,6 +247,7 @@ fn only(given: &Words, verb: &str, meant: &[&str]) -> Result<(), Misuse> {
         ("--children", given.children),
         ("--json", given.json),
         ("--args", given.args),
+        ("--quiet", given.quiet),
     ];
     match options.into_iter().find(|(option, is_given)| *is_given && !meant.contains(option)) {
         Some((option, _)) => Err(Misuse::OptionFor(option, verb.into())),
@@ -337,6 +378,17 @@ mod tests {
             ("1 text 3 --annotate", Misuse::OptionFor("--annotate", "text".into())),
             ("1 flame 3 --source --children", Misuse::OptionFor("--source", "--children".into())),
             ("1 folded 3 --source", Misuse::OptionFor("--source", "folded".into())),
+            ("1 text --wall=0.2", Misuse::NoValue("--wall")),
+            ("--wall=1 text 1", Misuse::NoValue("--wall")),
+            ("1 text 3 --quiet=", Misuse::NoValue("--quiet")),
+            ("1 text 3 -r 5 --rate=6", Misuse::Twice("--rate".into())),
+            ("1 text -1", Misuse::Seconds("-1".into())),
+            ("1 text 3 --output=", Misuse::NoOutput),
+            ("top 1234", Misuse::PidFirst("top", "1234".into())),
+            ("dump", Misuse::PidFirst("dump", "<pid>".into())),
+            ("1 top -q", Misuse::OptionFor("--quiet", "top".into())),
+            ("ps -q", Misuse::OptionFor("--quiet", "ps".into())),
+            ("1 dump --lines", Misuse::OptionFor("--lines", "dump".into())),
             ("diff a b --lines", Misuse::OptionFor("--lines", "diff".into())),
             ("1 text 3 --json", Misuse::OptionFor("--json", "text".into())),
             ("ps --rate 5", Misuse::OptionFor("--rate", "ps".into())),
@@ -363,8 +415,9 @@ mod tests {
 
     #[test]
     fn two_files_can_be_compared() {
-        let diff = Diff { before: "a".into(), after: "b".into(), output: Some("out".into()) };
-        assert_eq!(parsed("diff -o out a b"), Ok(Command::Diff(diff)));
+        let diff = Diff { before: "a".into(), after: "b".into(), output: Some("out".into()), quiet: false };
+        assert_eq!(parsed("diff -o out a b"), Ok(Command::Diff(diff.clone())));
+        assert_eq!(parsed("diff -q -o out a b"), Ok(Command::Diff(Diff { quiet: true, ..diff })));
     }
 
     #[test]

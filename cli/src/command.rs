@@ -78,6 +78,8 @@ pub struct Diff {
     pub after: PathBuf,
     /// The page's file; standard output if `None`.
     pub output: Option<PathBuf>,
+    /// Nothing but errors on stderr.
+    pub quiet: bool,
 }
 
 /// A sampling run.
@@ -125,6 +127,14 @@ pub enum Misuse {
     Nothing,
     /// argh's own sentence about an option.
     Option(String),
+    /// A switch with a value.
+    NoValue(&'static str),
+    /// An option that is given more than once.
+    Twice(String),
+    /// An output without a name.
+    NoOutput,
+    /// A verb of a process that stands before its pid: the verb and the pid.
+    PidFirst(&'static str, String),
     /// The first word is neither a pid nor a verb.
     FirstWord(String),
     /// A pid or verb without a format.

@@ -31,7 +31,7 @@ pub fn diff(wanted: &command::Diff) -> Result<ExitCode, Failure> {
         return Err(Failure::Diff(cause));
     }
     written?;
-    for remark in remarks {
+    for remark in remarks.into_iter().filter(|_| !wanted.quiet) {
         say(&format!("Note: {remark}"));
     }
     Ok(ExitCode::SUCCESS)

@@ -121,6 +121,14 @@ impl Display for Misuse {
                 let first = chars.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
                 write!(f, "{}", Printable(&(first + chars.as_str())))
             }
+            Misuse::NoValue(switch) => write!(f, "`{switch}` takes no value"),
+            Misuse::Twice(option) => write!(f, "{} is given more than once", Quoted(option)),
+            Misuse::NoOutput => {
+                f.write_str("`-o` names no file: `-o FILE`, or leave it out for standard output")
+            }
+            Misuse::PidFirst(verb, pid) => {
+                write!(f, "the process id comes first: node-flame {} {verb}", Printable(pid))
+            }
             Misuse::FirstWord(word) => write!(f, "neither a process id nor a command: {}", Quoted(word)),
             Misuse::NoFormat => write!(f, "in which format? One of {}", Formats),
             Misuse::Format(word) => write!(f, "no format {}; there are {}", Quoted(word), Formats),

@@ -25,6 +25,27 @@ pub fn separated(argument: &[u8]) -> Vec<String> {
     }
 }
 
+/// Options that take no value.
+const SWITCHES: [&str; 11] = [
+    "--wall",
+    "--lines",
+    "--annotate",
+    "--source",
+    "--json",
+    "--threads",
+    "--args",
+    "--children",
+    "--quiet",
+    "--version",
+    "--help",
+];
+
+/// The switch that an argument gives a value to (`--wall=1`), which would else be a word of its own.
+pub fn switch_with_value(argument: &[u8]) -> Option<&'static str> {
+    let name = &argument[..argument.iter().position(|byte| *byte == b'=')?];
+    SWITCHES.into_iter().find(|switch| switch.as_bytes() == name)
+}
+
 /// The bytes that [`separated`] made characters of.
 pub fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()

@@ -21,6 +21,12 @@ fn wrong_usage_is_one_line_a_hint_and_exit_code_2() {
         ("1 svg 1", "no format `svg`; there are text, flame, raw, fullraw, folded, "),
         ("1 text 0", "seconds are a decimal number above 0"),
         ("1 text 1 --rate 0", "a rate is a whole number from 1 to 10000, not `0`"),
+        ("1 text --wall=0.2", "`--wall` takes no value"),
+        ("1 text 1 -r 50 -r 60", "`-r` is given more than once"),
+        ("1 text -1", "seconds are a decimal number above 0 (and at most a year's), not `-1`"),
+        ("1 text 1 --output=", "`-o` names no file"),
+        ("top 1234", "the process id comes first: node-flame 1234 top"),
+        ("1 top -q", "`--quiet` has no meaning for `top`"),
         ("1 text 1 --frob", "unrecognized argument: --frob"),
         ("run text 1 -- node", "name a file for the profile by `-o FILE`"),
     ] {
