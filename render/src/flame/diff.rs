@@ -42,6 +42,16 @@ const MOST: f64 = 1e15;
 /// number still.
 const MOST_TOGETHER: u64 = 1 << 60;
 
+/// A file with so many lines for each stack in it is something else.
+const STRAY_LINES: u64 = 10;
+
+/// How the output of the format `text` begins.
+const TEXT_START: &[u8] = b"Total samples: ";
+
+/// What a file should be.
+const EXPECTED: &str = "it should be the output of the format folded or fullraw, or any tool's folded stacks \
+     (root;…;leaf COUNT)";
+
 /// Why two files could not be compared.
 #[derive(Debug)]
 pub enum DiffError {
@@ -57,6 +67,13 @@ pub enum DiffError {
         /// Its name.
         file: String,
     },
+    /// A file is something else, even if a few of its lines look like stacks.
+    SomethingElse {
+        /// Its name.
+        file: String,
+        /// What it is.
+        what: &'static str,
+    },
     /// The page could not be written.
     Write(io::Error),
 }
@@ -65,11 +82,8 @@ impl fmt::Display for DiffError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DiffError::Read { file, error } => write!(formatter, "{file} cannot be read: {error}"),
-            DiffError::NoStacks { file } => write!(
-                formatter,
-                "{file} holds no stacks: it should be the output of the format folded or fullraw, \
-                 or any tool's folded stacks (root;…;leaf COUNT)"
-            ),
+            DiffError::NoStacks { file } => write!(formatter, "{file} holds no stacks: {EXPECTED}"),
+            DiffError::SomethingElse { file, what } => write!(formatter, "{file} {what}: {EXPECTED}"),
             DiffError::Write(error) => write!(formatter, "the page cannot be written: {error}"),
         }
     }
@@ -91,10 +105,12 @@ pub fn diff<'a>(
     let names = [before.0, after.0];
     let mut totals = [0; 2];
     for (side, (name, reader)) in [before, after].into_iter().enumerate() {
-        totals[side] =
-            both.read(side, reader).map_err(|error| DiffError::Read { file: name.into(), error })?;
-        if totals[side] == 0 {
-            return Err(DiffError::NoStacks { file: name.into() });
+        let file = || String::from(name);
+        match both.read(side, reader) {
+            Err(error) => return Err(DiffError::Read { file: file(), error }),
+            Ok(Content::Other(what)) => return Err(DiffError::SomethingElse { file: file(), what }),
+            Ok(Content::Stacks(0)) => return Err(DiffError::NoStacks { file: file() }),
+            Ok(Content::Stacks(total)) => totals[side] = total,
         }
     }
     let remarks = both.remarks();
@@ -147,26 +163,40 @@ impl Default for Both {
     }
 }
 
+/// What a file holds.
+#[derive(Debug, PartialEq, Eq)]
+enum Content {
+    /// Stacks, so many samples together.
+    Stacks(u64),
+    /// Something else, in words that go on after the file's name.
+    Other(&'static str),
+}
+
 impl Both {
-    /// Adds a file's stacks and returns their count.
-    fn read(&mut self, side: usize, reader: &mut dyn BufRead) -> io::Result<u64> {
+    /// Adds a file's stacks.
+    fn read(&mut self, side: usize, reader: &mut dyn BufRead) -> io::Result<Content> {
         let mut lines = Lines { reader, number: 0, line: Vec::new(), is_long: false };
         let mut total = 0;
         // Lines of a stack, leaf first, where the file turns out not to be folded.
         let mut stack: Vec<u8> = Vec::new();
         let mut is_cut = false;
         let mut folded = None;
+        let (mut stacks_met, ignored) = (0u64, self.ignored);
         while lines.next()? {
             let line = lines.line.trim_ascii();
             if line.is_empty() || (line.starts_with(b"#") && lines.number <= 3) {
                 continue;
             }
             let stacks = folded_line(line);
+            if folded.is_none() && line.strip_prefix(TEXT_START).and_then(count_of).is_some() {
+                return Ok(Content::Other("is the output of the format text, which has no whole stacks"));
+            }
             if *folded.get_or_insert(stacks.is_some()) {
                 let Some((frames, count)) = stacks else {
                     self.ignored += 1;
                     continue;
                 };
+                stacks_met += 1;
                 self.long += u64::from(lines.is_long);
                 let node = self.folded(frames);
                 self.count(side, node, &mut total, count);
@@ -186,7 +216,10 @@ impl Both {
                 }
             }
         }
-        Ok(total)
+        if stacks_met > 0 && self.ignored - ignored >= STRAY_LINES * stacks_met {
+            return Ok(Content::Other("has nearly no line that is a stack"));
+        }
+        Ok(Content::Stacks(total))
     }
 
     /// The node of a folded stack, as far as there is room for its functions.
@@ -593,8 +626,8 @@ mod tests {
         assert_eq!(paths(&compared(&raw, "a 1\n")), [("a".to_string(), largest, 1)]);
         let mut both = Both::default();
         let many = "a 1e15\n".repeat(2000);
-        assert_eq!(both.read(0, &mut many.as_bytes()).unwrap(), MOST_TOGETHER);
-        assert_eq!(both.read(1, &mut many.as_bytes()).unwrap(), MOST_TOGETHER);
+        assert_eq!(both.read(0, &mut many.as_bytes()).unwrap(), Content::Stacks(MOST_TOGETHER));
+        assert_eq!(both.read(1, &mut many.as_bytes()).unwrap(), Content::Stacks(MOST_TOGETHER));
         let mut out = Vec::new();
         both.write(["a", "b"], [MOST_TOGETHER; 2], &[], &mut out).unwrap();
     }
