@@ -80,6 +80,9 @@ impl Display for Failure {
             Failure::Read(path, error) => {
                 write!(f, "cannot read {}: {}", Printable(&path.display().to_string()), system_words(error))
             }
+            Failure::Diff(DiffError::Read { file, error }) => {
+                write!(f, "{} cannot be read: {}", Printable(file), system_words(error))
+            }
             Failure::Diff(error) => write!(f, "{}", Printable(&error.to_string())),
             Failure::Start(program, error) => {
                 let program = program.as_deref().unwrap_or_default();
@@ -394,6 +397,12 @@ impl Display for OutputError {
                 )
             }
             OutputCause::NoFileName => write!(f, "cannot write {file}: it names no file"),
+            OutputCause::EndsInSlash => {
+                write!(
+                    f,
+                    "cannot write {file}: with a slash at its end it names a directory; name a file in it"
+                )
+            }
             OutputCause::NotAFile(FileType::Directory) => write!(f, "cannot write {file}: it is a directory"),
             OutputCause::NotAFile(_) => write!(
                 f,
@@ -408,7 +417,7 @@ impl Display for OutputError {
                 write!(f, "cannot write {file}: {}", system_words(error))?;
                 match error.kind() {
                     io::ErrorKind::BrokenPipe => f.write_str("; its reader has gone"),
-                    io::ErrorKind::StorageFull if path.is_some() => {
+                    io::ErrorKind::StorageFull if self.is_kept => {
                         f.write_str("; the file is as it was before")
                     }
                     _ => Ok(()),
@@ -473,7 +482,7 @@ mod tests {
     #[test]
     fn exit_codes_tell_usage_from_failure() {
         assert_eq!(Failure::from(Misuse::Nothing).exit_code(), 2);
-        let error = OutputError { path: None, cause: OutputCause::Create(Errno::ACCESS) };
+        let error = OutputError { path: None, cause: OutputCause::Create(Errno::ACCESS), is_kept: false };
         assert_eq!(Failure::from(error).exit_code(), 1);
     }
 
@@ -530,13 +539,16 @@ mod tests {
 
     #[test]
     fn a_write_error_names_the_file_and_the_reason() {
-        let error =
-            OutputError { path: Some("/tmp/o\nut".into()), cause: OutputCause::Write(Errno::NOSPC.into()) };
+        let error = OutputError {
+            path: Some("/tmp/o\nut".into()),
+            cause: OutputCause::Write(Errno::NOSPC.into()),
+            is_kept: true,
+        };
         assert_eq!(
             error.to_string(),
             r"cannot write /tmp/o\nut: No space left on device; the file is as it was before"
         );
-        let error = OutputError { path: None, cause: OutputCause::Write(Errno::PIPE.into()) };
+        let error = OutputError { path: None, cause: OutputCause::Write(Errno::PIPE.into()), is_kept: false };
         assert_eq!(error.to_string(), "cannot write standard output: Broken pipe; its reader has gone");
     }
 }

@@ -10,12 +10,14 @@
 //! mode 0600, since a profile tells paths and names that others may have no right to see; other
 //! users' files have the mode that their umask gives.
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Passing names that are tried before giving up: each is taken only by a node-flame of the same
@@ -29,6 +31,14 @@ pub struct OutputError {
     pub path: Option<PathBuf>,
     /// What is wrong with it.
     pub cause: OutputCause,
+    /// It is a file that stays what it was until it can be replaced by a whole one.
+    pub is_kept: bool,
+}
+
+impl OutputError {
+    fn stdout(cause: OutputCause) -> Self {
+        OutputError { path: None, cause, is_kept: false }
+    }
 }
 
 /// What is wrong with an output.
@@ -40,6 +50,8 @@ pub enum OutputCause {
     Terminal,
     /// The path ends in no file name.
     NoFileName,
+    /// The path ends in a slash, and there is no such directory.
+    EndsInSlash,
     /// The directory that the file is to stand in cannot be opened.
     Directory(Errno),
     /// What stands there is a directory or a symbolic link.
@@ -85,18 +97,16 @@ impl Output {
     pub fn open(path: Option<&Path>) -> Result<Output, OutputError> {
         let Some(path) = path.filter(|path| *path != "-") else {
             let is_closed = flame_sys::streams::stdout_was_closed();
-            let closed = OutputError { path: None, cause: OutputCause::Closed };
+            let closed = OutputError::stdout(OutputCause::Closed);
             return if is_closed { Err(closed) } else { Ok(Output::Stdout) };
         };
-        open_file(path).map_err(|cause| OutputError { path: Some(path.into()), cause })
+        open_file(path).map_err(|cause| OutputError { path: Some(path.into()), cause, is_kept: false })
     }
 
     /// Refuses a terminal, for a format that is no text.
     pub fn take_binary(self) -> Result<Output, OutputError> {
         match self {
-            Output::Stdout if io::stdout().is_terminal() => {
-                Err(OutputError { path: None, cause: OutputCause::Terminal })
-            }
+            Output::Stdout if io::stdout().is_terminal() => Err(OutputError::stdout(OutputCause::Terminal)),
             other => Ok(other),
         }
     }
@@ -113,12 +123,13 @@ impl Output {
     /// Writes all that `content` writes, or leaves the file as it was.
     pub fn write(self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
         let path = self.path().map(Path::to_path_buf);
+        let is_kept = matches!(self, Output::Replace(_));
         let done = match self {
-            Output::Stdout => buffered(io::stdout().lock(), content),
-            Output::Direct(file, _) => buffered(&file, content),
+            Output::Stdout => buffered(Patient(io::stdout().lock()), content),
+            Output::Direct(file, _) => buffered(Patient(&file), content),
             Output::Replace(replacement) => replacement.fill(content),
         };
-        done.map_err(|error| OutputError { path, cause: OutputCause::Write(error) })
+        done.map_err(|error| OutputError { path, cause: OutputCause::Write(error), is_kept })
     }
 }
 
@@ -170,6 +181,34 @@ fn sync(file: &File) -> io::Result<()> {
     }
 }
 
+/// An output that somebody else may have made non-blocking, as Node does with the pipes of its children: where it is
+/// full, what is written waits for its reader.
+struct Patient<T>(T);
+
+impl<T: AsFd> Patient<T> {
+    fn wait<U>(&mut self, mut write: impl FnMut(&mut T) -> io::Result<U>) -> io::Result<U> {
+        loop {
+            match write(&mut self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // What is wrong with it, the next write says.
+                    let _ = poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None);
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+impl<T: Write + AsFd> Write for Patient<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wait(|to| to.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.wait(T::flush)
+    }
+}
+
 fn buffered(to: impl Write, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut to = BufWriter::with_capacity(1 << 16, to);
     content(&mut to)?;
@@ -183,6 +222,7 @@ fn open_file(path: &Path) -> Result<Output, OutputCause> {
     let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
     let directory = rustix::fs::open(parent, flags, Mode::empty()).map_err(OutputCause::Directory)?;
     match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) if path.as_os_str().as_bytes().ends_with(b"/") => Err(OutputCause::EndsInSlash),
         Err(Errno::NOENT) => replace(directory, name, path),
         Err(error) => Err(OutputCause::Create(error)),
         Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
@@ -384,5 +424,10 @@ mod tests {
         assert!(matches!(directory.cause, OutputCause::NotAFile(FileType::Directory)));
         let nameless = Output::open(Some(Path::new(".."))).unwrap_err();
         assert!(matches!(nameless.cause, OutputCause::NoFileName));
+        let mut slash = scratch.0.join("new").into_os_string();
+        slash.push("/");
+        let slash = Output::open(Some(Path::new(&slash))).unwrap_err();
+        assert!(matches!(slash.cause, OutputCause::EndsInSlash));
+        assert!(scratch.names().is_empty());
     }
 }

@@ -7,7 +7,7 @@ use common::{
     Scratch, Target, assert_free, is_traced, kill, need, node_flame, start_node_flame, state, wait_until,
 };
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -285,6 +285,27 @@ fn a_closed_stdout_is_said() {
 }
 
 #[test]
+fn a_pipe_that_does_not_block_gets_the_whole_profile_however_slow_its_reader_is() {
+    let mut target = Target::node();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    let mut profiler = Command::new(common::NODE_FLAME)
+        .args([&target.pid().to_string(), "flame", "0.3"])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The page is larger than a pipe: its writer has met a full one by then.
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(profiler.try_wait().unwrap().is_none());
+    let mut page = String::new();
+    reader.read_to_string(&mut page).unwrap();
+    common::Ended::from(profiler.wait_with_output().unwrap()).assert(0, &[]);
+    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
+    target.assert_unharmed();
+}
+
+#[test]
 fn a_stdout_that_was_never_open_is_said() {
     let mut target = Target::node();
     let script = format!("exec {} {} text 1 >&-", common::NODE_FLAME, target.pid());
@@ -345,6 +366,21 @@ fn files_that_cannot_be_compared_are_said() {
     let ended = node_flame(&format!("diff {stacks} {empty} -o {}", output.display()));
     ended.assert(1, &["empty holds no stacks"]);
     assert!(!output.exists());
+    for (name, text, words) in [
+        ("text", "Total samples: 9\n\nGC 0 %\n9 main:a.js:1\n", "is the output of the format text"),
+        (
+            "log",
+            &("x 1\n".to_owned() + &"a line of a log\n".repeat(30)),
+            "has nearly no line that is a stack",
+        ),
+    ] {
+        let other = scratch.file(name, text);
+        let ended = node_flame(&format!("diff {stacks} {other} -o {}", output.display()));
+        ended.assert(1, &[&format!("{name} {words}"), "it should be the output of the format folded"]);
+        assert!(!output.exists());
+    }
+    let ended = node_flame(&format!("diff {} {stacks}", scratch.path("").display()));
+    ended.assert(1, &["cannot be read: Is a directory\n"]);
     node_flame(&format!("diff {stacks} {stacks} -o {}", output.display())).assert(0, &[]);
     assert!(fs::read_to_string(&output).unwrap().starts_with("<!doctype html>"));
     let partly = scratch.file("partly", "a;b 3\nno count\n");
