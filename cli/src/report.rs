@@ -7,8 +7,17 @@ use std::fmt::Write;
 
 /// The report's lines.
 pub fn report(profile: &Profile) -> String {
-    let unresolved = profile.frames().iter().filter(|frame| is_unresolved(profile, frame)).count();
-    let mut text = lines(&profile.receipt, profile.frames().len(), unresolved);
+    // The frame that stands for frames that were cut is always there, and few runs have a use for it.
+    let mut occurs = vec![false; profile.frames().len()];
+    for id in profile.tree().nodes().filter_map(|node| node.frame) {
+        if let Some(occurs) = occurs.get_mut(id.0 as usize) {
+            *occurs = true;
+        }
+    }
+    let frames =
+        || profile.frames().iter().zip(&occurs).filter(|(_, occurs)| **occurs).map(|(frame, _)| frame);
+    let unresolved = frames().filter(|frame| is_unresolved(profile, frame)).count();
+    let mut text = lines(&profile.receipt, frames().count(), unresolved);
     if profile.frames().iter().any(|frame| matches!(frame.kind, Kind::Thread | Kind::Process)) {
         let Receipt { came, went, .. } = profile.receipt;
         let sampled = profile.threads().len();
@@ -39,7 +48,13 @@ pub fn receipt(outcome: &Outcome) -> Receipt {
         let lived_us = report.until_us.unwrap_or(length_us).saturating_sub(report.from_us);
         pauses.observed_ns += lived_us.saturating_mul(1000);
     }
-    Receipt { counts, pauses, came: outcome.came, went: outcome.went, remarks: remarks(outcome) }
+    let mut remarks = remarks(outcome);
+    // Those of threads without JavaScript are among them, whose ticks have no part in the counts.
+    let starved = outcome.starved.min(counts.idle);
+    if starved > 0 {
+        remarks.push(format!("{starved} of the idle ones waited for a CPU that others had"));
+    }
+    Receipt { counts, pauses, came: outcome.came, went: outcome.went, remarks }
 }
 
 /// What a session lost, in sentences.
@@ -140,6 +155,52 @@ Note: 2 threads fell asleep just before they stopped.
 Note: 12 names were cut at 1024 bytes\\x1b[2J
 ";
         assert_eq!(lines(&receipt, 40, 5), expected);
+    }
+
+    #[test]
+    fn frames_are_counted_where_they_occur() {
+        use flame_core::profile::{Activity, Meta, Recorder, Strings, Thread};
+        let mut recorder = Recorder::with_room(Kind::Elided, 8, 8, 8);
+        let main = recorder.thread(Thread { tid: 7, name: String::new() });
+        recorder.record(0, main, Activity::Native, [Kind::Glue, Kind::Native]);
+        let profile = recorder
+            .finish(Strings::default(), Meta::default(), Receipt::default(), |kind, _| Frame::new(kind));
+        assert!(report(&profile).contains("Frames: 2 distinct, "), "{}", report(&profile));
+    }
+
+    #[test]
+    fn ticks_without_a_cpu_are_told_of_those_that_are_counted() {
+        use flame_sys::session::{End, ThreadKey, ThreadReport};
+        let thread = ThreadReport {
+            thread: ThreadKey { process: 0, index: 0, tid: 7 },
+            is_first: true,
+            from_us: 0,
+            until_us: None,
+            not_wanted: false,
+            counts: Counts { wanted: 9, taken: 4, idle: 5, ..Counts::default() },
+        };
+        let mut outcome = Outcome {
+            end: End::Time,
+            length_ns: 1_000_000_000,
+            counts: thread.counts,
+            pauses: Pauses::default(),
+            rounds: Pauses::default(),
+            throttled: 0,
+            overworked: 0,
+            starved: 3,
+            late_reads: 0,
+            untracked: 0,
+            refused: 0,
+            came: 0,
+            went: 0,
+            threads: vec![thread],
+        };
+        let words = "of the idle ones waited for a CPU that others had";
+        assert_eq!(receipt(&outcome).remarks, [format!("3 {words}")]);
+        outcome.starved = 7;
+        assert_eq!(receipt(&outcome).remarks, [format!("5 {words}")]);
+        outcome.starved = 0;
+        assert!(receipt(&outcome).remarks.is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
     json::string(out, &profile.meta.command)?;
     write!(out, ",\"exporter\":\"node-flame {}\",\"activeProfileIndex\":0", env!("CARGO_PKG_VERSION"))?;
     out.write_all(b",\n\"shared\":{\"frames\":[")?;
-    frames(profile, &tree, view, out)?;
+    let numbers = frames(profile, &tree, view, out)?;
     out.write_all(b"]},\n\"profiles\":[")?;
     let times = Times::new(profile);
     let mut any = false;
@@ -27,7 +27,7 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
         let name = profile.threads().get(usize::from(id.0));
         let name = name
             .map_or_else(|| format!("thread {}", id.0), |thread| format!("{} ({})", thread.name, thread.tid));
-        thread(&name, &tree, &times, samples, out)?;
+        thread(&name, (&tree, &numbers), &times, samples, out)?;
     }
     if !any {
         out.write_all(b"{\"type\":\"sampled\",\"name\":\"no samples\",\"unit\":\"microseconds\",")?;
@@ -36,11 +36,22 @@ pub fn write(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<
     out.write_all(b"]}\n")
 }
 
-/// Every label as a frame, at its number. JavaScript's are in parts, the others' names are whole.
-fn frames(profile: &Profile, tree: &Tree<'_>, view: &View, out: &mut dyn Write) -> io::Result<()> {
+/// Every label that occurs as a frame; gives the frame's number of each label. JavaScript's are in parts, the
+/// others' names are whole.
+fn frames(profile: &Profile, tree: &Tree<'_>, view: &View, out: &mut dyn Write) -> io::Result<Vec<u32>> {
     let mut label = String::new();
-    for number in 0..tree.labels.len() {
-        out.write_all(if number > 0 { b",\n{\"name\":" } else { b"\n{\"name\":" })?;
+    let mut occurs = vec![false; tree.labels.len() as usize];
+    for number in (0..tree.len() as u32).filter_map(|node| tree.label(node)) {
+        occurs[number as usize] = true;
+    }
+    let (mut numbers, mut next) = (Vec::with_capacity(occurs.len()), 0);
+    for (number, occurs) in (0..).zip(occurs) {
+        numbers.push(next);
+        if !occurs {
+            continue;
+        }
+        out.write_all(if next > 0 { b",\n{\"name\":" } else { b"\n{\"name\":" })?;
+        next += 1;
         let frame = tree.labels.frame(number);
         if !frame.kind.is_javascript() {
             label.clear();
@@ -59,12 +70,12 @@ fn frames(profile: &Profile, tree: &Tree<'_>, view: &View, out: &mut dyn Write) 
         }
         out.write_all(b"}")?;
     }
-    Ok(())
+    Ok(numbers)
 }
 
 fn thread(
     name: &str,
-    tree: &Tree<'_>,
+    (tree, numbers): (&Tree<'_>, &[u32]),
     times: &Times,
     samples: &[Sample],
     out: &mut dyn Write,
@@ -83,7 +94,7 @@ fn thread(
         stack.clear();
         let mut node = tree.place(stretch.node);
         while let Some(label) = tree.label(node) {
-            stack.push(label);
+            stack.push(numbers.get(label as usize).copied().unwrap_or_default());
             node = tree.parent(node);
         }
         write!(out, "{comma}[")?;
@@ -130,13 +141,12 @@ mod tests {
             &text[start..],
             r#"
 "shared":{"frames":[
-{"name":"[frames elided]"},
 {"name":"uv_run:[native]"},
 {"name":"(anonymous)","file":"/app/a.js","line":1},
 {"name":"(native)"}]},
 "profiles":[
-{"type":"sampled","name":"main (100)","unit":"microseconds","startValue":0,"endValue":50000,"samples":[[1,2],[],[3]],"weights":[10000,30000,10000]},
-{"type":"sampled","name":"worker 1 (7)","unit":"microseconds","startValue":0,"endValue":60000,"samples":[[],[1]],"weights":[50000,10000]}]}
+{"type":"sampled","name":"main (100)","unit":"microseconds","startValue":0,"endValue":50000,"samples":[[0,1],[],[2]],"weights":[10000,30000,10000]},
+{"type":"sampled","name":"worker 1 (7)","unit":"microseconds","startValue":0,"endValue":60000,"samples":[[],[0]],"weights":[50000,10000]}]}
 "#
         );
     }
