@@ -283,6 +283,10 @@ impl Live {
         let Some(now) = self.usages.back() else { return String::new() };
         let since = now.at_us.saturating_sub(1_500_000);
         let before = self.usages.iter().find(|usage| usage.at_us >= since).unwrap_or(now);
+        if before.at_us == now.at_us {
+            // With one look at them nothing is measured yet.
+            return "CPU –".into();
+        }
         let passed_ns = now.at_us.saturating_sub(before.at_us).saturating_mul(1000).max(1);
         let percent = |used: u64| (used as f64 * 100.0 / passed_ns as f64).round();
         let tids = self.tids();
@@ -425,6 +429,16 @@ mod tests {
         live.name(&mut Native);
         assert_eq!(live.unnamed().len(), 0);
         live
+    }
+
+    #[test]
+    fn no_use_of_a_cpu_is_told_before_it_is_measured() {
+        let mut live = Live::new(10, "node");
+        let used = Used { tid: 10, cpu_ns: 900_000_000, ..Used::default() };
+        for (at_us, expected) in [(0, "CPU –"), (1_000_000, "CPU 0 %: other threads 0 %")] {
+            live.update(News::default(), Usage { at_us, threads: vec![used] });
+            assert_eq!(live.draw(&Look::default(), 80, 24, false)[1], expected);
+        }
     }
 
     #[test]
