@@ -17,8 +17,20 @@ const REFRESH: Duration = Duration::from_millis(500);
 /// Words that wait to be said.
 const QUEUE: usize = 16;
 
-/// Columns of the progress line, which is wiped by blanks: not every terminal knows an escape for it.
+/// Columns of the progress line at most, which is wiped by blanks: not every terminal knows an escape for it.
 const COLUMNS: usize = 70;
+
+/// Columns for it on the terminal as it is now.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    columns_of(size.map_or(0, |size| size.ws_col.into()))
+}
+
+/// Columns for it on a terminal of this width, 0 if that is not known. The last one stays free: what is written there
+/// may begin another line.
+fn columns_of(width: usize) -> usize {
+    if width == 0 { COLUMNS } else { COLUMNS.min(width - 1) }
+}
 
 /// The words of a run.
 #[derive(Debug)]
@@ -95,14 +107,15 @@ fn narrate(first: &str, length: Duration, show_progress: bool, words: &Receiver<
             }
             Word::Taken(taken) if show_progress && shown.is_none_or(|at| at.elapsed() >= REFRESH) => {
                 shown = Some(Instant::now());
-                let line = progress(started.elapsed(), length, taken);
-                let _ = write!(stderr, "\r{line:COLUMNS$}\r");
+                let (line, columns) = (progress(started.elapsed(), length, taken), columns());
+                let _ = write!(stderr, "\r{line:columns$.columns$}\r");
             }
             Word::Taken(_) => {}
         }
     }
     if shown.is_some() {
-        let _ = write!(stderr, "\r{:COLUMNS$}\r", "");
+        let columns = columns();
+        let _ = write!(stderr, "\r{:columns$}\r", "");
     }
 }
 
@@ -134,5 +147,6 @@ mod tests {
         assert!(line.len() < COLUMNS, "{line}");
         let line = progress(Duration::from_millis(2500), Duration::from_secs(10), 247);
         assert_eq!(line, "247 samples, 8 s left (Ctrl-C ends and writes)");
+        assert_eq!([0, 1, 40, 71, 200].map(columns_of), [70, 0, 39, 70, 70]);
     }
 }

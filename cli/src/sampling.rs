@@ -12,6 +12,7 @@ use crate::target::{Files, Target};
 use flame_core::arch::Registers;
 use flame_core::profile::{Meta, Profile};
 use flame_core::sample::sampler::{Outcome as Stopped, Sleeper};
+use flame_render::Printable;
 use flame_sys::clock;
 use flame_sys::memory::ProcessMemory;
 use flame_sys::process::Process;
@@ -147,7 +148,7 @@ pub fn write(output: Output, profile: &Profile, wanted: &command::Profile) -> Re
         }
         say(&report::report(profile));
         if let (Some(path), Ok(())) = (path, &written) {
-            say(&format!("Wrote {path}."));
+            say(&format!("Wrote {}.", Printable(&path)));
         }
     }
     Ok(written?)
