@@ -8,6 +8,7 @@ use flame_sys::attach::{Evidence, Refusal};
 use flame_sys::session::{End, ProcessEnd};
 use flame_sys::tracer::Exit;
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub enum Failure {
     Refused(u32, Refusal),
     /// The process runs something else than Node.
     NotNode(u32, Program),
+    /// It is not known whether the process is Node: a file of its code could not be read.
+    Unread(u32, Unread),
     /// The process runs Node, but with a V8 that is not known.
     Unsupported(u32, Unsupported),
 }
@@ -46,6 +49,17 @@ pub struct Program {
     pub nodes: Vec<u32>,
     /// A file of its code that was deleted or replaced and could not be read.
     pub unread: Option<String>,
+}
+
+/// A file of a process' code that could not be read.
+#[derive(Debug)]
+pub struct Unread {
+    /// Its path, as the process sees it.
+    pub file: String,
+    /// What failed: to `open` or to `map` it.
+    pub doing: &'static str,
+    /// Why.
+    pub errno: Errno,
 }
 
 impl Failure {
@@ -99,6 +113,15 @@ impl Display for Failure {
             }
             Failure::Refused(pid, refusal) => refused(f, *pid, refusal),
             Failure::NotNode(pid, program) => not_node(f, *pid, program),
+            Failure::Unread(pid, Unread { file, doing, errno }) => {
+                let file = Printable(file);
+                write!(
+                    f,
+                    "cannot tell whether {pid} is a Node.js process: could not {doing} {file}, which it runs: {}{}",
+                    reason(*errno),
+                    remedy(*errno)
+                )
+            }
             Failure::Unsupported(pid, unsupported) => {
                 write!(f, "{pid} runs a Node.js whose V8 cannot be read: {unsupported}")
             }
@@ -449,8 +472,18 @@ pub fn signal_name(number: i32) -> String {
     name.map_or_else(|| format!("signal {number}"), |name| format!("SIG{name}"))
 }
 
-fn reason(error: rustix::io::Errno) -> String {
+fn reason(error: Errno) -> String {
     system_words(&error.into())
+}
+
+/// What helps where a file could not be read; empty if that is not known.
+fn remedy(error: Errno) -> &'static str {
+    match error {
+        Errno::NOMEM => "; node-flame needs more address space (`ulimit -v`, `prlimit --as`)",
+        Errno::MFILE | Errno::NFILE => "; node-flame needs more open files (`ulimit -n`)",
+        Errno::ACCESS | Errno::PERM => "; run node-flame as root, or as a user who may read that file",
+        _ => "",
+    }
 }
 
 /// What the system calls an error, without Rust's `(os error N)`.
@@ -465,7 +498,6 @@ pub fn system_words(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::io::Errno;
 
     #[test]
     fn wrong_usage_is_one_clear_line_and_a_hint() {

@@ -1,6 +1,6 @@
 //! The process to sample: whether it is Node, which, and the object files behind its code.
 
-use crate::message::{Failure, Program};
+use crate::message::{Failure, Program, Unread};
 use flame_core::elf::Elf;
 use flame_core::maps::{Maps, ModuleId, Region, RegionKind};
 use flame_core::memory::Memory;
@@ -60,14 +60,16 @@ pub struct Target {
 impl Target {
     /// The Node process of this number, or why it cannot be profiled.
     pub fn open(pid: u32, files: &mut Files) -> Result<Target, Failure> {
-        match Target::find(pid, files)? {
-            Some(target) => Ok(target),
-            None => {
-                let process =
-                    Process::open(pid).map_err(|_| Failure::Refused(pid, Refusal::NoSuchProcess))?;
-                Err(Failure::NotNode(pid, program(&process, files)))
-            }
+        files.unread = None;
+        if let Some(target) = Target::find(pid, files)? {
+            return Ok(target);
         }
+        if let Some(unread) = files.unread.take() {
+            // It may hold V8 all the same.
+            return Err(Failure::Unread(pid, unread));
+        }
+        let process = Process::open(pid).map_err(|_| Failure::Refused(pid, Refusal::NoSuchProcess))?;
+        Err(Failure::NotNode(pid, program(&process, files)))
     }
 
     /// The same; `None` for a process that is not Node.
@@ -98,6 +100,8 @@ pub struct Files {
     vdso: Option<Elf<'static>>,
     /// What each says of its V8.
     images: Vec<(Place, Engine)>,
+    /// The first file that may hold V8 and could not be read.
+    unread: Option<Unread>,
 }
 
 /// What a file says of its V8; `None` if it holds none.
@@ -133,13 +137,36 @@ impl Files {
         if module.deleted {
             path.extend_from_slice(b" (deleted)");
         }
-        let (file, id) = open_file(process, &path, region).ok()?;
-        if let Some((_, known)) = self.elves.iter().find(|known| known.0 == id) {
+        let (file, file_id) = match open_file(process, &path, region) {
+            Ok(opened) => opened,
+            Err(errno) => {
+                self.note_unread(process, maps, id, ("open", errno));
+                return None;
+            }
+        };
+        if let Some((_, known)) = self.elves.iter().find(|known| known.0 == file_id) {
             return *known;
         }
-        let elf = map_whole(&file).ok().and_then(|bytes| Elf::parse(bytes).ok());
-        self.elves.push((id, elf));
+        let mapped = map_whole(&file);
+        if let Err(errno) = mapped {
+            self.note_unread(process, maps, id, ("map", errno));
+        }
+        let elf = mapped.ok().and_then(|bytes| Elf::parse(bytes).ok());
+        self.elves.push((file_id, elf));
         elf
+    }
+
+    /// Keeps why a file could not be read, if it is one in which V8 can be. Of one that was deleted or replaced
+    /// [`Program`] tells.
+    fn note_unread(&mut self, process: &Process, maps: &Maps, id: ModuleId, what: (&'static str, Errno)) {
+        let path = maps.path(id);
+        let is_deleted = maps.module(id).is_none_or(|module| module.deleted);
+        let may_hold_v8 = || maps.is_large(id) || process.exe().is_ok_and(|exe| exe == path);
+        // What is no regular file is no object file.
+        if self.unread.is_none() && !is_deleted && what.1 != Errno::INVAL && may_hold_v8() {
+            let (doing, errno) = what;
+            self.unread = Some(Unread { file: String::from_utf8_lossy(path).into_owned(), doing, errno });
+        }
     }
 
     /// The first object with V8 in it: the executable, or libnode.so, whatever their names.
@@ -282,7 +309,11 @@ pub fn title_or_script(arguments: &str, exe: &str) -> String {
     let mut words = arguments.split('\0');
     let first = words.next().unwrap_or_default();
     let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let is_plain = matches!(base(first).as_str(), "" | "node" | "nodejs") || base(first) == base(exe);
+    // By a link it may be called `node18`. A title that is a path to a program is none.
+    let versioned = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | 'v');
+    let is_plain = matches!(base(first).trim_end_matches(versioned), "" | "node" | "nodejs")
+        || base(first) == base(exe)
+        || ["/", "./", "../"].iter().any(|start| first.starts_with(start)) && !first.contains(' ');
     match script(words) {
         Some(script) if is_plain => script.to_owned(),
         None if is_plain => base(if first.is_empty() { exe } else { first }),
@@ -355,7 +386,11 @@ mod tests {
     fn a_title_is_told_from_an_executables_name() {
         let of = |arguments: &str| title_or_script(&arguments.replace(' ', "\0"), "/opt/node22/bin/node");
         assert_eq!(of("/usr/bin/node --inspect /srv/app.js x"), "/srv/app.js");
-        assert_eq!(of("node22 app.js"), "node22");
+        assert_eq!(of("node18 --inspect /srv/app.js"), "/srv/app.js");
+        assert_eq!(of("./node22.23.3 busy.js"), "busy.js");
+        assert_eq!(of("./linked busy.js"), "busy.js");
+        assert_eq!(of("node-v22"), "node-v22");
+        assert_eq!(of("shop app.js"), "shop");
         assert_eq!(of("node"), "node");
         assert_eq!(of(""), "node");
         assert_eq!(title_or_script("npm run build\0\0\0", "/usr/bin/node"), "npm run build");

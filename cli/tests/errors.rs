@@ -53,6 +53,17 @@ fn a_process_that_is_not_node_is_told_by_what_it_runs() {
 }
 
 #[test]
+fn an_executable_that_cannot_be_mapped_is_not_taken_for_something_else() {
+    let mut target = Target::node();
+    let script = format!("ulimit -v 65536; exec {} {} text 1", common::NODE_FLAME, target.pid());
+    let ended = common::Ended::from(Command::new("sh").args(["-c", &script]).output().unwrap());
+    let words =
+        ["cannot tell whether", "could not map /", "Out of memory; node-flame needs more address space"];
+    ended.assert(1, &words);
+    target.assert_unharmed();
+}
+
+#[test]
 fn other_javascript_engines_are_told_by_name() {
     for (name, words) in [("bun", "JavaScriptCore"), ("deno", "Deno"), ("java", "async-profiler")] {
         let scratch = Scratch::new(name);
