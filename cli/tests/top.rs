@@ -129,8 +129,9 @@ fn tracer(target: &Target) -> u32 {
 fn keys_sort_filter_pause_and_quit() {
     let (mut target, screen) = (Target::script(PROGRAM, &[]), Screen::new());
     screen.start(&target);
-    let picture = screen.is("the hot function leads", |screen| {
+    let picture = screen.is("the hot function leads, and the use of CPUs is measured", |screen| {
         screen.lines().nth(5).is_some_and(|line| line.ends_with("hot:[eval]:2"))
+            && screen.lines().nth(1).is_some_and(|line| line != "CPU –")
     });
     let lines: Vec<&str> = picture.lines().collect();
     assert!(lines[0].starts_with(&format!("{} node [eval]: last 10 s, ", target.pid())), "{picture}");
