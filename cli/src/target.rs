@@ -147,11 +147,13 @@ impl Files {
         if let Some((_, known)) = self.elves.iter().find(|known| known.0 == file_id) {
             return *known;
         }
-        let mapped = map_whole(&file);
-        if let Err(errno) = mapped {
-            self.note_unread(process, maps, id, ("map", errno));
-        }
-        let elf = mapped.ok().and_then(|bytes| Elf::parse(bytes).ok());
+        let elf = match map_whole(&file) {
+            Ok(bytes) => Elf::parse(bytes).ok(),
+            Err(errno) => {
+                self.note_unread(process, maps, id, ("map", errno));
+                return None;
+            }
+        };
         self.elves.push((file_id, elf));
         elf
     }
