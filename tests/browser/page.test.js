@@ -61,8 +61,8 @@ test("? lists the keys, Esc closes the list", async () => {
 
 test("a name stays text wherever it is shown", async () => {
   const page = await open("hostile.html");
-  assert.equal(await page.text("#command"), "</title><script>window.hacked=1</script>");
-  assert.equal(await page.page.title(), "</title><script>window.hacked=1</script> · flame graph");
+  assert.equal(await page.text("#command"), "</title><script>window.hacked=1</script>\\x1b\ufffe");
+  assert.equal(await page.page.title(), "</title><script>window.hacked=1</script>\\x1b\ufffe · flame graph");
   assert.match(await page.text("#facts"), /"><img src=x onerror=window\.hacked=1>/);
   for (let part = 0.05; part < 1; part += 0.1) {
     assert.notEqual(await page.hover(part, 1), "");
@@ -325,6 +325,8 @@ async function savedSvg(page, shot) {
   writeFileSync(file, text);
   const viewer = await page.page.context().newPage();
   await viewer.goto(`file://${file}`);
+  const wrong = await viewer.evaluate(() => document.querySelector("parsererror")?.textContent);
+  assert.equal(wrong, undefined, "it is well-formed XML");
   const boxes = await viewer.evaluate(() =>
     [...document.querySelectorAll("g")].map((box) => {
       const { top, width } = box.querySelector("rect").getBoundingClientRect();
