@@ -99,6 +99,19 @@ fn an_executable_with_a_hostile_name_never_reaches_the_terminal_raw() {
 }
 
 #[test]
+fn the_name_of_an_output_cannot_forge_a_line() {
+    let target = Target::node();
+    let scratch = Scratch::new("forged");
+    let output = Command::new(common::NODE_FLAME)
+        .args([&target.pid().to_string(), "text", "0.2", "-o"])
+        .arg(scratch.path("a\nNote: b"))
+        .output();
+    let ended = common::Ended::from(output.unwrap());
+    ended.assert(0, &[r"/a\nNote: b."]);
+    assert!(!ended.stderr.lines().any(|line| line.starts_with("Note: b")), "{ended:?}");
+}
+
+#[test]
 fn a_32_bit_process_is_refused() {
     let scratch = Scratch::new("i386");
     let path = scratch.path("pause32");
