@@ -5,8 +5,8 @@ use crate::arch::{Arch, Registers};
 use crate::elf::fixture::{DATA, Hash, NewSymbol, TEXT, file};
 use crate::elf::{Elf, Placed};
 use crate::memory::Recorded;
-use crate::symbols::Lookup;
 use crate::symbols::debug_file::{belongs_to, candidates};
+use crate::symbols::{Lookup, stubs};
 use crate::unwind::{Code, ModuleUnwind, StackCopy, Unwinder};
 use crate::v8::image::{Image, version_in};
 use alloc::format;
@@ -30,6 +30,10 @@ fn read_everything(elf: &Elf<'_>) {
     lookup.pass(elf);
     lookup.pass_debug_file(elf);
     assert_eq!(lookup.finish().len(), addresses.len());
+    let range = stubs::range(elf);
+    for address in addresses.iter().chain([&range.start, &range.end]) {
+        let _ = stubs::callee(elf, *address);
+    }
     let _ = (elf.symbol(b"malloc"), elf.find_variables(&[b"main"]), elf.tls(), elf.soname());
     let _ = (candidates(elf, b"/usr/bin/node"), belongs_to(elf, elf));
     if let Some(unwind) = ModuleUnwind::new(elf) {

@@ -23,7 +23,7 @@ use crate::limits::{CODE_COPIES, RECALLED_FRAMES, STACK_BYTES, STACK_FRAMES, THR
 use crate::maps::{FilePlace, Maps, ModuleId};
 use crate::memory::{Memory, Span};
 use crate::profile::pool::touch;
-use crate::profile::{Activity, NodeId, Recorder, Sources, Thread, ThreadId};
+use crate::profile::{Activity, NodeId, Recorder, Sources, Thread};
 use crate::unwind::StackCopy;
 use crate::v8::Heap;
 use crate::v8::image::Image;
@@ -32,6 +32,10 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
+
+mod thread;
+
+use thread::ThreadState;
 
 /// Smallest part of a stack that is read: most Node stacks are less than this.
 const FIRST_STACK_BYTES: usize = 8 << 10;
@@ -47,70 +51,6 @@ const ISOLATE_BYTES: usize = 4096;
 
 /// Bytes by which a copy of the builtins is recognised.
 const BUILTINS_HEAD: usize = 64;
-
-/// Stops of a thread without JavaScript on its stack until it is taken for one that never has any: a
-/// worker starts within some milliseconds.
-const STOPS_WITHOUT_JAVASCRIPT: u32 = 32;
-
-/// What is known of a thread.
-#[derive(Clone, Debug)]
-struct ThreadState {
-    id: Option<ThreadId>,
-    /// What it is, until its first sample.
-    unseen: Option<Thread>,
-    /// Where its stacks begin in the call tree, once it has an id.
-    base: NodeId,
-    is_first: bool,
-    /// Its isolate, as the root register has it; 0: not known.
-    root: u64,
-    /// Bytes of stack that the last walks needed.
-    stack_bytes: usize,
-    /// It has run JavaScript, or is the one that will: the process' first.
-    is_javascript: bool,
-    without_javascript: u32,
-    /// Where its stack ends, once a read has met it; 0: not known.
-    stack_end: u64,
-    /// Where it waited at the last visit without a stop, and its stack's node.
-    slept: Option<(Sleeper, NodeId)>,
-}
-
-impl ThreadState {
-    fn new(unseen: Option<Thread>, is_first: bool) -> Self {
-        ThreadState {
-            id: None,
-            unseen,
-            base: NodeId::ROOT,
-            is_first,
-            root: 0,
-            stack_bytes: 0,
-            is_javascript: is_first,
-            without_javascript: 0,
-            stack_end: 0,
-            slept: None,
-        }
-    }
-
-    fn role(&self) -> ThreadRole {
-        match self.is_javascript {
-            _ if self.is_first => ThreadRole::Main,
-            true => ThreadRole::Worker,
-            false => ThreadRole::Helper,
-        }
-    }
-
-    fn not_javascript(&mut self) -> Outcome {
-        self.without_javascript += 1;
-        match self.without_javascript {
-            ..STOPS_WITHOUT_JAVASCRIPT => Outcome::NotJavaScript,
-            _ => Outcome::NeverJavaScript,
-        }
-    }
-
-    fn reaches_end(&self, sp: u64, got: usize) -> bool {
-        // A signal's handler may run on another stack, below or above.
-        sp < self.stack_end && sp.saturating_add(got as u64) >= self.stack_end
-    }
-}
 
 /// A thread that waits in a system call, as the kernel shows it without a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
