@@ -177,7 +177,7 @@ fn a_tracer_that_is_stopped_sets_the_target_free_and_goes_on_when_it_is_continue
 }
 
 #[test]
-fn a_tracer_that_was_suspended_for_long_samples_at_once_when_it_goes_on() {
+fn samples_come_at_once_after_a_long_suspension() {
     let mut target = Target::start(&["spin", "0"]);
     let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
     pause(200);
@@ -198,7 +198,7 @@ fn a_tracer_that_was_suspended_for_long_samples_at_once_when_it_goes_on() {
 }
 
 #[test]
-fn a_tracer_that_is_stuck_with_a_thread_held_is_killed_and_one_that_is_slow_without_is_not() {
+fn what_is_stuck_with_a_thread_held_is_killed_and_what_is_slow_without_is_not() {
     let mut target = Target::start(&["spin", "0"]);
     let tracer = Tracer::start(target.pid(), 1000, 60_000, &["stuck"]).attached(&target);
     assert_eq!(tracer.killed(), Some(libc::SIGKILL));
