@@ -109,15 +109,19 @@ impl Maps {
         if let Some(copy) = self.copies.find(address) {
             return Some(copy);
         }
+        self.last_from(address).filter(|region| region.contains(address))
+    }
+
+    /// The last region that starts at an address or before it.
+    fn last_from(&self, address: u64) -> Option<&Region> {
         let after = self.regions.partition_point(|region| region.start <= address);
-        self.regions.get(after.checked_sub(1)?).filter(|region| region.contains(address))
+        self.regions.get(after.checked_sub(1)?)
     }
 
     /// Behind which address code may have come, since the last update, up to a pc that no region holds: the end of the
     /// JIT code before it, behind which the target keeps room for more.
     pub fn reserved(&self, pc: u64) -> Option<u64> {
-        let after = self.regions.partition_point(|region| region.start <= pc);
-        let before = self.regions.get(after.checked_sub(1)?)?;
+        let before = self.last_from(pc)?;
         (before.end..before.reserved_end).contains(&pc).then_some(before.end)
     }
 

@@ -229,7 +229,6 @@ impl Codes {
         heap: &Heap<'_, M>,
         batch: usize,
         (spans, room): (&[Span], &[u8]),
-        in_gc: bool,
         mut other: impl FnMut(&KnownCode),
     ) {
         let witnesses = core::mem::take(&mut self.witnesses);
@@ -253,9 +252,7 @@ impl Codes {
                     self.known[at] = KnownCode { code: now, shared, ..known };
                 }
                 _ => {
-                    if !in_gc {
-                        other(&known);
-                    }
+                    other(&known);
                     self.known.remove(at);
                 }
             }

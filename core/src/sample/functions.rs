@@ -178,6 +178,11 @@ impl Functions {
         self.in_gc = true;
     }
 
+    /// Whether it is.
+    pub fn is_collecting(&self) -> bool {
+        self.in_gc
+    }
+
     /// Reads at once the words of all functions among `tagged` that are not known well.
     pub fn prepare<M: Memory>(&mut self, heap: &Heap<'_, M>, tagged: impl Iterator<Item = u64>) {
         let mut unsure: SmallVec<[u64; BATCH]> = SmallVec::new();

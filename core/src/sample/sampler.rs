@@ -112,7 +112,7 @@ pub struct Sampler<'a> {
     walked: Walked,
     /// Nothing of the last stop is unknown.
     is_clean: bool,
-    pub(super) activity: Activity,
+    activity: Activity,
     pub(super) truncated: u64,
     wants_maps: bool,
     arguments: Option<Arguments>,
@@ -480,8 +480,7 @@ impl<'a> Sampler<'a> {
         if let Some(mark) = recalled {
             self.recall.functions(index, mark).for_each(|function| self.functions.vouch(function));
         }
-        let in_gc = self.activity == Activity::Gc;
-        verify(&heap, &mut self.functions, &mut self.codes, in_gc, &mut other);
+        verify(&heap, &mut self.functions, &mut self.codes, &mut other);
         self.wasm.read_names(&heap, &mut self.functions.strings);
         self.losses.stale += stale;
         let state = self.threads.get_mut(index)?;

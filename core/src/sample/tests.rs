@@ -6,7 +6,7 @@ use crate::arch::{Registers, x86_64};
 use crate::elf::Elf;
 use crate::maps::{FilePlace, Maps};
 use crate::memory::{Fault, Memory, Recorded};
-use crate::profile::{Activity, Kind, Meta, Profile, Receipt, Thread};
+use crate::profile::{Kind, Meta, Profile, Receipt, Thread};
 use crate::v8::builtins::Builtins;
 use crate::v8::fixture::{FakeHeap, layout, smi_word};
 use crate::v8::image::Image;
@@ -238,7 +238,9 @@ fn changed_after_the_stop(in_gc: bool, change: impl Fn(&mut FakeHeap, u64)) -> V
     for at in 0..20 {
         sampler.held(0, &registers, &heap.memory);
         if at >= 10 {
-            sampler.activity = if in_gc { Activity::Gc } else { Activity::JavaScript };
+            if in_gc {
+                sampler.functions.collecting();
+            }
             change(&mut heap, function);
         }
         sampler.released(0, at, &heap.memory);

@@ -44,10 +44,16 @@ impl<M: Memory> Walk<'_, '_, M> {
             _ => None,
         };
         self.frameless(known, callee);
+        Some(self.return_to(cursor, back, popped))
+    }
+
+    /// Takes the caller of a function without a frame.
+    fn return_to(&self, cursor: &mut Cursor, back: u64, popped: u64) -> Next {
+        let sp = cursor.registers.sp(self.arch);
         cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
         cursor.registers.pc = back;
         cursor.is_return = true;
-        Some(Next::Caller)
+        Next::Caller
     }
 
     /// The return address of a function without a frame, and what its caller's stack pointer is above the
@@ -80,15 +86,22 @@ impl<M: Memory> Walk<'_, '_, M> {
             self.out.push(Found::Wasm { pc, instance: 0 });
             return Some(self.leave_frame(cursor, fp));
         }
-        let (back, popped) = self.beyond(cursor, self.arch.edge_nearby(around, BEFORE)?)?;
-        if fp < sp || !self.is_code(back.wrapping_sub(1)) {
+        let edge = self.arch.edge_nearby(around, BEFORE)?;
+        if fp < sp {
             return None;
         }
-        self.out.push(Found::Wasm { pc, instance: 0 });
-        cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
-        cursor.registers.pc = back;
-        cursor.is_return = true;
-        Some(Next::Caller)
+        self.leave_wasm(cursor, edge)
+    }
+
+    /// Takes the caller of WebAssembly's code that has no frame. `None`: what is to be the return address leads to no
+    /// code.
+    fn leave_wasm(&mut self, cursor: &mut Cursor, edge: Edge) -> Option<Next> {
+        let (back, popped) = self.beyond(cursor, edge)?;
+        if !self.is_code(back.wrapping_sub(1)) {
+            return None;
+        }
+        self.out.push(Found::Wasm { pc: cursor.registers.pc, instance: 0 });
+        Some(self.return_to(cursor, back, popped))
     }
 
     /// Whether a pc is in code of WebAssembly: that is known to be, or lies among such code alone.
@@ -101,19 +114,11 @@ impl<M: Memory> Walk<'_, '_, M> {
     /// The top frame in WebAssembly's code that is at no edge of a function, as in its table of jumps: where the frame
     /// that stands is another's, the return address is on the top of the stack. `None`: it is its own.
     fn under_wasm(&mut self, cursor: &mut Cursor) -> Option<Next> {
-        let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
-        let pc = cursor.registers.pc;
-        let marker = self.marker(self.word(fp.wrapping_sub(8))?, self.word(fp.wrapping_sub(16))?);
+        let marker = self.marker_at(cursor.registers.fp(self.arch))?;
         if matches!(marker, Some(FrameType::Wasm | FrameType::WasmGlue)) {
             return None;
         }
-        let back = self.unframed_return(cursor).filter(|back| self.is_code(back.wrapping_sub(1)))?;
-        self.out.push(Found::Wasm { pc, instance: 0 });
-        let popped = if self.arch.link_register().is_some() { 0 } else { 8 };
-        cursor.registers.general[self.arch.stack_pointer()] = sp.wrapping_add(popped);
-        cursor.registers.pc = back;
-        cursor.is_return = true;
-        Some(Next::Caller)
+        self.leave_wasm(cursor, Edge::BeforePush)
     }
 
     fn frameless(&mut self, code: KnownCode, callee: Option<u64>) {
@@ -156,8 +161,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             self.push_code(at);
             return Some(if fp >= sp { self.leave_frame(cursor, fp) } else { Next::End });
         }
-        let slot = |offset: i64| self.word(fp.wrapping_add_signed(offset));
-        if self.marker(slot(-8)?, slot(-16)?).is_some() {
+        if self.marker_at(fp)?.is_some() {
             return None;
         }
         if self.role(at) == Some(Role::Handler) {
@@ -186,8 +190,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             return None;
         }
         let fp = cursor.registers.fp(self.arch);
-        let slot = |offset: i64| self.word(fp.wrapping_add_signed(offset));
-        if self.marker(slot(-8)?, slot(-16)?).is_some() {
+        if self.marker_at(fp)?.is_some() {
             return None;
         }
         let known = self.codes.find(&self.heap, cursor.registers.pc.wrapping_sub(1), lowest).ok()?;

@@ -14,13 +14,12 @@ pub(super) type Spans = SmallVec<[Span; 128]>;
 /// Compares them, and calls `other` for each function whose frames are another's, or nobody knows whose.
 ///
 /// What is on a stack stood where it was taken for standing, and can have moved since; that something else had
-/// come there before the stop, and is gone again, is next to impossible. In a collection (`in_gc`) not even something
+/// come there before the stop, and is gone again, is next to impossible. In a collection not even something
 /// else that stands there now says anything: it has just come.
 pub fn verify<M: Memory>(
     heap: &Heap<'_, M>,
     functions: &mut Functions,
     codes: &mut Codes,
-    in_gc: bool,
     mut other: impl FnMut(FunctionId, Option<FunctionId>),
 ) {
     let mut buffer = [0; functions::WITNESS_ROOM + codes::WITNESS_ROOM];
@@ -35,11 +34,13 @@ pub fn verify<M: Memory>(
         }
         heap.memory.read_batch(&mut spans, &mut buffer);
         let (of_functions, of_codes) = spans.split_at(of_functions);
-        functions.confirm_batch(heap, batch, (of_functions, &buffer), in_gc, &mut other);
+        functions.confirm_batch(heap, batch, (of_functions, &buffer), &mut other);
         let room = &buffer[functions::WITNESS_ROOM..];
-        codes.confirm_batch(heap, batch, (of_codes, room), in_gc, |code| {
+        codes.confirm_batch(heap, batch, (of_codes, room), |code| {
             // Whose frame it is, the frame itself says.
-            code.owner.into_iter().for_each(|owner| other(owner, Some(owner)));
+            if !functions.is_collecting() {
+                code.owner.into_iter().for_each(|owner| other(owner, Some(owner)));
+            }
         });
     }
 }

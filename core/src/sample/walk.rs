@@ -422,6 +422,11 @@ impl<M: Memory> Walk<'_, '_, M> {
         }
     }
 
+    /// The same of the frame at `fp`; `None` if its slots cannot be read.
+    pub(super) fn marker_at(&self, fp: u64) -> Option<Option<FrameType>> {
+        Some(self.marker(self.word(fp.wrapping_sub(8))?, self.word(fp.wrapping_sub(16))?))
+    }
+
     /// An entry frame: C++ called from here. It saved C++'s registers and the exit frame before it.
     fn enter_native(&mut self, cursor: &mut Cursor, fp: u64) -> Next {
         let frame = self.arch.entry_frame();

@@ -68,7 +68,6 @@ impl Functions {
         heap: &Heap<'_, M>,
         batch: usize,
         (spans, buffer): (&[Span], &[u8]),
-        in_gc: bool,
         other: &mut impl FnMut(FunctionId, Option<FunctionId>),
     ) {
         let witnesses = core::mem::take(&mut self.witnesses);
@@ -82,7 +81,7 @@ impl Functions {
             };
             if let Some(was) = was
                 && now != Some(was)
-                && !in_gc
+                && !self.in_gc
             {
                 other(was, now);
             }
