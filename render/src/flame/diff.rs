@@ -3,14 +3,17 @@
 //! The files are folded lines or the stacks that stackcollapse.pl takes, from this tool or any
 //! other. Each profile is measured by its own total, so that runs of different length compare.
 
-use super::encode::{Encoder, Function, KINDS, PLAIN, PageFrame, kind_number, sorted};
+mod labels;
+mod lines;
+
+use super::encode::{Encoder, Function, KINDS, PageFrame, sorted};
 use super::{list, template};
 use crate::json;
 use crate::label::escape;
-use crate::tree::NATIVE;
 use flame_core::limits::{NAME_BYTES, STACK_FRAMES};
-use flame_core::profile::{CallTree, FrameId, Kind, NodeId, Pool, Strings, Text};
-use std::borrow::Cow;
+use flame_core::profile::{CallTree, FrameId, NodeId, Pool, Strings, Text};
+use labels::{LABEL_BYTES, Parts, as_ours, unprotected};
+use lines::{LINE_BYTES, Lines, count_of, folded_line};
 use std::fmt;
 use std::io::{self, BufRead, Write};
 
@@ -25,18 +28,6 @@ const FUNCTIONS: usize = 1 << 18;
 
 /// Bytes of all names and files together.
 const TEXT_BYTES: usize = 8 << 20;
-
-/// Bytes of a label that are looked at: a name and a file of [`NAME_BYTES`] each, and a line.
-const LABEL_BYTES: usize = 2 * NAME_BYTES + 32;
-
-/// Bytes of one stack's lines that are kept: 85 for each frame of the deepest stack.
-const LINE_BYTES: usize = 1 << 20;
-
-/// Of a longer line, so many of its last bytes are: its count is among them.
-const TAIL_BYTES: usize = 32;
-
-/// A larger count is none of samples.
-const MOST: f64 = 1e15;
 
 /// The most that the counts of one file come to: what is added up of two files, and doubled for the page, is a
 /// number still.
@@ -175,7 +166,7 @@ enum Content {
 impl Both {
     /// Adds a file's stacks.
     fn read(&mut self, side: usize, reader: &mut dyn BufRead) -> io::Result<Content> {
-        let mut lines = Lines { reader, number: 0, line: Vec::new(), is_long: false };
+        let mut lines = Lines::of(reader);
         let mut total = 0;
         // Lines of a stack, leaf first, where the file turns out not to be folded.
         let mut stack: Vec<u8> = Vec::new();
@@ -372,146 +363,9 @@ fn meta(names: [&str; 2], totals: [u64; 2], remarks: &[String], out: &mut dyn Wr
     out.write_all(b"}")
 }
 
-/// Lines, of each as much as is looked at.
-struct Lines<'a> {
-    reader: &'a mut dyn BufRead,
-    number: u64,
-    line: Vec<u8>,
-    /// It has more than [`LINE_BYTES`]: the line has those labels that are whole among them, and its count.
-    is_long: bool,
-}
-
-impl Lines<'_> {
-    /// Reads the next line, if there is one.
-    fn next(&mut self) -> io::Result<bool> {
-        self.line.clear();
-        self.number += 1;
-        let mut tail: Vec<u8> = Vec::new();
-        let mut is_there = false;
-        loop {
-            let bytes = match self.reader.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                bytes => bytes?,
-            };
-            let end = memchr::memchr(b'\n', bytes);
-            let piece = &bytes[..end.unwrap_or(bytes.len())];
-            let (kept, rest) = piece.split_at(piece.len().min(LINE_BYTES - self.line.len()));
-            self.line.extend_from_slice(kept);
-            tail.extend_from_slice(&rest[rest.len().saturating_sub(TAIL_BYTES)..]);
-            tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
-            let used = piece.len() + usize::from(end.is_some());
-            is_there |= used > 0;
-            self.reader.consume(used);
-            if end.is_some() || used == 0 {
-                break;
-            }
-        }
-        let tail = tail.trim_ascii_end();
-        self.is_long = !tail.is_empty();
-        if self.is_long {
-            self.line.truncate(last(&self.line, b";").unwrap_or(LABEL_BYTES));
-            if let Some(count) = last(tail, b" \t") {
-                self.line.extend_from_slice(&tail[count..]);
-            }
-        }
-        Ok(is_there)
-    }
-}
-
-/// The last place of one of these bytes.
-fn last(text: &[u8], bytes: &[u8]) -> Option<usize> {
-    text.iter().rposition(|byte| bytes.contains(byte))
-}
-
-/// A folded line's frames and count.
-fn folded_line(line: &[u8]) -> Option<(&[u8], u64)> {
-    let at = last(line, b" \t")?;
-    Some((line.get(..at)?, count_of(line.get(at + 1..)?)?))
-}
-
-/// A count; fractions, as some tools have them, are rounded.
-fn count_of(text: &[u8]) -> Option<u64> {
-    let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    (number.is_finite() && number >= 0.0).then(|| number.min(MOST).round() as u64)
-}
-
-/// A line of a stack without what it has for stackcollapse.pl: an offset, an `L` before an `L`.
-fn unprotected(line: &str) -> String {
-    let line = line.trim_start();
-    let line = match line.rsplit_once('+') {
-        Some((label, offset)) if offset.starts_with("0x") => label,
-        _ => line,
-    };
-    let line = if line.starts_with("LL") || line.starts_with("L ") { &line[1..] } else { line };
-    line.replace(":;", "::")
-}
-
-/// A label as this tool writes it, so that the same function in two files is one: without the marks that
-/// tell kinds, and with V8's names for perf, `LazyCompile:*NAME SCRIPT:LINE` or `JS:~NAME SCRIPT:LINE:COLUMN`,
-/// turned into `NAME:SCRIPT:LINE`.
-fn as_ours(label: &str) -> Cow<'_, str> {
-    let marks = ["_[j]", "_[i]", "_[k]", "_[w]"];
-    let bare = marks.iter().find_map(|mark| label.strip_suffix(mark)).unwrap_or(label);
-    from_perf(bare).map_or(Cow::Borrowed(bare), Cow::Owned)
-}
-
-fn from_perf(label: &str) -> Option<String> {
-    let prefixes = ["JS:", "LazyCompile:", "Function:", "Script:", "Eval:"];
-    let rest = prefixes.iter().find_map(|prefix| label.strip_prefix(prefix))?;
-    let rest = rest.trim_start_matches(['*', '~', '^', '+']);
-    // Names may hold blanks, and so may paths.
-    let mut blanks = rest.match_indices(' ').map(|(at, _)| at);
-    let at = blanks.find(|at| is_script(&rest[at + 1..])).or_else(|| rest.rfind(' '))?;
-    let name = Some(&rest[..at]).filter(|name| !name.is_empty()).unwrap_or("(anonymous)");
-    let numbered = |text| str::rsplit_once(text, ':').filter(|(_, number)| number.parse::<u32>().is_ok());
-    let (script, line) = numbered(&rest[at + 1..])?;
-    let (script, line) = numbered(script).unwrap_or((script, line));
-    Some(format!("{name}:{script}:{line}"))
-}
-
-fn is_script(text: &str) -> bool {
-    ["/", "[", "node:", "file:", "http:", "https:", "evalmachine"].iter().any(|start| text.starts_with(start))
-}
-
-/// A label in parts, as far as it is one of ours.
-struct Parts<'a> {
-    kind: u8,
-    name: &'a str,
-    file: &'a str,
-    line: u32,
-}
-
-impl<'a> Parts<'a> {
-    fn of(bare: &'a str) -> Self {
-        let whole = |kind| Parts { kind, name: bare, file: "", line: 0 };
-        for (end, kind) in
-            [(":[native]", Kind::Native), (":[builtin]", Kind::Builtin), (":[wasm]", Kind::Wasm)]
-        {
-            if let Some(name) = bare.strip_suffix(end).filter(|name| !name.starts_with("[0x")) {
-                return Parts { kind: kind_number(kind), name, file: "", line: 0 };
-            }
-        }
-        match bare {
-            "[regexp]" => whole(kind_number(Kind::RegExp)),
-            "[frames elided]" => whole(kind_number(Kind::Elided)),
-            NATIVE => whole(kind_number(Kind::Native)),
-            _ => Parts::of_javascript(bare).unwrap_or_else(|| whole(PLAIN)),
-        }
-    }
-
-    /// `NAME:SCRIPT:LINE`, where the script begins as scripts do.
-    fn of_javascript(label: &'a str) -> Option<Self> {
-        let (rest, line) = label.rsplit_once(':')?;
-        let line = line.parse().ok()?;
-        let mut colons = rest.match_indices(':').map(|(at, _)| at);
-        let at = colons.find(|at| is_script(&rest[at + 1..])).or_else(|| rest.find(':'))?;
-        let name = if ["(anonymous)", "<anonymous>"].contains(&&rest[..at]) { "" } else { &rest[..at] };
-        Some(Parts { kind: kind_number(Kind::JavaScript), name, file: &rest[at + 1..], line })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::lines::MOST;
     use super::*;
 
     fn compared(before: &str, after: &str) -> Both {
@@ -568,33 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_parted_where_scripts_begin() {
-        let parts = |label| {
-            let Parts { kind, name, file, line } = Parts::of(label);
-            (KINDS[kind as usize], name, file, line)
-        };
-        assert_eq!(parts("a:b:/x/y:z.js:12"), ("javascript", "a:b", "/x/y:z.js", 12));
-        assert_eq!(parts("(anonymous):node:fs:3"), ("javascript", "", "node:fs", 3));
-        assert_eq!(parts("uv_run:[native]"), ("native", "uv_run", "", 0));
-        assert_eq!(parts("[0x12 in /bin/node]:[native]"), ("plain", "[0x12 in /bin/node]:[native]", "", 0));
-        assert_eq!(parts("(native)"), ("native", "(native)", "", 0));
-        assert_eq!(parts("plain"), ("plain", "plain", "", 0));
-    }
-
-    #[test]
-    fn labels_of_perf_and_marked_ones_are_the_functions_of_plain_ones() {
-        for (label, ours) in [
-            ("JS:*handle /srv/my app.js:12:7", "handle:/srv/my app.js:12"),
-            ("LazyCompile:~get size node:buffer:40", "get size:node:buffer:40"),
-            ("Function:^ file:///a.mjs:1:1", "(anonymous):file:///a.mjs:1"),
-            ("Script:~ app.js:1:1", "(anonymous):app.js:1"),
-            ("main:/a.js:1_[j]", "main:/a.js:1"),
-            ("do_syscall_64_[k]", "do_syscall_64"),
-            ("JS:nothing like it", "JS:nothing like it"),
-            ("operator new(unsigned long)", "operator new(unsigned long)"),
-        ] {
-            assert_eq!(as_ours(label), ours);
-        }
+    fn labels_of_perf_and_marked_ones_are_one_function() {
         let both = compared("JS:*f /a.js:1:2 3\nJS:~f /a.js:1:2 1\n", "f:/a.js:1_[j] 5\n");
         assert_eq!(paths(&both), [("f:/a.js:1".to_string(), 4, 5)]);
     }
