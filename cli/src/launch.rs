@@ -18,6 +18,7 @@ use flame_sys::spawn::{Child, Found, Match};
 use flame_sys::tracer::Exit;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -95,20 +96,13 @@ pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> R
 
 /// Waits until the command is a Node process, or has started one.
 fn node(child: &mut Child, heir: &Heir, signals: &Blocked, files: &mut Files) -> Result<Target, Failure> {
-    let mut met: Vec<(u32, FileId, Instant)> = Vec::new();
+    let mut met: HashMap<(u32, FileId), Instant> = HashMap::new();
     let mut judge = |process: &Process| {
         if files.is_node(process.pid()) {
             return if is_wrapper(process) { Match::Perhaps } else { Match::Yes };
         }
         let image = process.image().ok().flatten().map(|image| image.id);
-        let since = image.map(|image| {
-            let known = met.iter().find(|met| (met.0, met.1) == (process.pid(), image)).map(|met| met.2);
-            known.unwrap_or_else(|| {
-                let now = Instant::now();
-                met.push((process.pid(), image, now));
-                now
-            })
-        });
+        let since = image.map(|image| *met.entry((process.pid(), image)).or_insert_with(Instant::now));
         match since {
             Some(since) if since.elapsed() < LOADING => Match::Later,
             // What it is can never be seen. Now is when to say so: a server does not end.

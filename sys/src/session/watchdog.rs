@@ -4,9 +4,10 @@
 //! a SIGSTOP to node-flame would leave a held thread held, and every signal to the target undelivered.
 //! So a small child looks at node-flame's state every 40 ms. If it is stopped, it is continued, sees who
 //! did that, ends its tracing thread and only then stops itself again; tracing goes on when the user
-//! continues it. If the tracing thread is stuck outside of its one place to sleep for a second (in a
-//! kernel before 5.11 an exec of the target can block it), node-flame is killed, which frees the target: for ten
-//! seconds while it looks at files and has asked no thread to stop.
+//! continues it. If the tracing thread is stuck outside of its one place to sleep for a second, node-flame is killed,
+//! which frees the target; for ten seconds while it looks at files and has asked no thread to stop. It is stuck for ever
+//! where it seizes a thread of a process that is in an exec: that holds what both need (`cred_guard_mutex`), and waits
+//! for threads that are traced to be reaped.
 //!
 //! The child is in a session of its own, so that a stop for the whole job or process group misses it, and
 //! goes when node-flame goes.
