@@ -33,8 +33,6 @@ pub fn report(profile: &Profile) -> String {
 pub fn receipt(outcome: &Outcome) -> Receipt {
     let mut counts = Counts::default();
     let mut pauses = outcome.pauses;
-    pauses.observed_ns = 0;
-    let length_us = outcome.length_ns / 1000;
     for report in &outcome.threads {
         let part = report.counts;
         if report.not_wanted || (!report.is_first && part.taken == 0) {
@@ -45,9 +43,8 @@ pub fn receipt(outcome: &Outcome) -> Receipt {
         counts.idle += part.idle;
         counts.lost += part.lost;
         counts.disturbed += part.disturbed;
-        let lived_us = report.until_us.unwrap_or(length_us).saturating_sub(report.from_us);
-        pauses.observed_ns += lived_us.saturating_mul(1000);
     }
+    pauses.observed_ns = counts.wanted.saturating_mul(outcome.period_ns);
     let mut remarks = remarks(outcome);
     // Those of threads without JavaScript are among them, whose ticks have no part in the counts.
     let starved = outcome.starved.min(counts.idle);
@@ -174,14 +171,14 @@ Note: 12 names were cut at 1024 bytes\\x1b[2J
         let thread = ThreadReport {
             thread: ThreadKey { process: 0, index: 0, tid: 7 },
             is_first: true,
-            from_us: 0,
-            until_us: None,
+            has_ended: false,
             not_wanted: false,
             counts: Counts { wanted: 9, taken: 4, idle: 5, ..Counts::default() },
         };
         let mut outcome = Outcome {
             end: End::Time,
             length_ns: 1_000_000_000,
+            period_ns: 10_000_000,
             counts: thread.counts,
             pauses: Pauses::default(),
             rounds: Pauses::default(),

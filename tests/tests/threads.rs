@@ -11,12 +11,9 @@ use tests::{
     version::Version,
 };
 
-fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("programs/threads.js")
-}
-
-fn target(version: Version) -> Target {
-    Target::ready(Command::new(node(version)).arg(program())).unwrap()
+fn target(version: Version, program: &str) -> Target {
+    let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("programs").join(program);
+    Target::ready(Command::new(node(version)).arg(program)).unwrap()
 }
 
 fn profile(target: &Target, format: &str, more: &[&str]) -> Ended {
@@ -47,7 +44,7 @@ fn below(stacks: &[Stack], is: impl Fn(&str) -> bool, function: &str) -> (u64, u
 fn every_thread_that_runs_has_a_root_of_its_own() {
     let _alone = alone();
     for version in [Version::new(16, 20, 2), Version::new(22, 23, 3), Version::new(26, 10, 0)] {
-        let target = target(version);
+        let target = target(version, "threads.js");
         let ended = profile(&target, "folded", &["--threads"]);
         let stacks = stacks::folded(&ended.stdout).unwrap();
         tell(&format!("{version}\n{}", ended.stderr));
@@ -89,7 +86,7 @@ fn every_thread_that_runs_has_a_root_of_its_own() {
 #[test]
 fn without_the_option_all_threads_with_javascript_are_one() {
     let _alone = alone();
-    let target = target(Version::new(22, 23, 3));
+    let target = target(Version::new(22, 23, 3), "threads.js");
     let stacks = stacks::folded(&profile(&target, "folded", &[]).stdout).unwrap();
     for function in ["burnOnMain:", "burnInIndexer:", "burnInOther:"] {
         let is_in = |stack: &&Stack| stack.frames.iter().any(|label| label.contains(function));
@@ -105,7 +102,7 @@ fn without_the_option_all_threads_with_javascript_are_one() {
 #[test]
 fn every_format_has_the_threads() {
     let _alone = alone();
-    let target = target(Version::new(24, 21, 0));
+    let target = target(Version::new(24, 21, 0), "threads.js");
     let main = format!("main ({})", target.pid());
     let text = profile(&target, "text", &["--threads"]).stdout;
     let roots: Vec<&str> = text.lines().skip(1).filter(|line| !line.starts_with(' ')).collect();
@@ -128,4 +125,21 @@ fn every_format_has_the_threads() {
     for name in [main.as_str(), "indexer (", "libuv-worker (", "V8Worker ("] {
         assert!(pprof.contains(name), "no {name} in pprof");
     }
+}
+
+/// Its ticks before that are not counted, so the time before is not its, either.
+#[test]
+fn a_thread_that_first_runs_late_does_not_stretch_the_time_of_others() {
+    let _alone = alone();
+    let target = target(Version::new(22, 23, 3), "late.js");
+    let ended = profile(&target, "speedscope", &["--threads"]);
+    let file: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let seconds = |start: &str| -> Vec<f64> {
+        let all = file["profiles"].as_array().unwrap().iter();
+        let its = all.filter(|profile| profile["name"].as_str().unwrap().starts_with(start));
+        its.map(|profile| profile["endValue"].as_f64().unwrap() / 1e6).collect()
+    };
+    let (main, pool) = (seconds("main ("), seconds("libuv"));
+    tell(&format!("of 2 s: main {main:?}, libuv's threads {pool:?}\n{}", ended.stderr));
+    assert!(main.len() == 1 && main[0] < 2.2 && pool.len() == 4, "{main:?} {pool:?}");
 }

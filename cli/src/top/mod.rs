@@ -166,7 +166,7 @@ impl Topping<'_> {
     }
 
     fn usage(&self, control: &Control<'_>) -> Usage {
-        let living = control.threads().into_iter().filter(|report| report.until_us.is_none());
+        let living = control.threads().into_iter().filter(|report| !report.has_ended);
         let used = living.filter_map(|report| {
             let tid = report.thread.tid;
             let cpu_ns = cpu_time_ns(self.followed.process.as_ref()?, tid)?;

@@ -54,7 +54,8 @@ pub struct Pauses {
     pub max_ns: u64,
     /// Sum over all stops.
     pub total_ns: u64,
-    /// Time that all sampled threads together could have run: wall time times threads.
+    /// The time that the wanted samples stand for, of all threads together: a thread's is counted from when it first
+    /// ran, or was first waited for.
     pub observed_ns: u64,
 }
 

@@ -7,6 +7,10 @@ pub struct Beat {
     period_ns: u64,
     next_ns: u64,
     state: u64,
+    /// Since when it beats, and for how long it had before that.
+    since_ns: u64,
+    before_ns: u64,
+    ticks: u64,
 }
 
 impl Beat {
@@ -14,7 +18,8 @@ impl Beat {
     /// one period after `start_ns`.
     pub fn new(rate_hz: u32, start_ns: u64, seed: u64) -> Self {
         let period_ns = 1_000_000_000 / u64::from(rate_hz.clamp(1, 10_000));
-        let mut beat = Beat { period_ns, next_ns: start_ns, state: seed };
+        let mut beat =
+            Beat { period_ns, next_ns: start_ns, state: seed, since_ns: start_ns, before_ns: 0, ticks: 0 };
         beat.next_ns += beat.random() % period_ns;
         beat
     }
@@ -29,9 +34,17 @@ impl Beat {
         self.period_ns
     }
 
-    /// Begins anew at `now_ns`: what was due before is forgotten.
-    pub fn restart(&mut self, now_ns: u64) {
+    /// It had ended at `ended_ns`, and begins anew at `now_ns`: what was due in between is forgotten.
+    pub fn restart(&mut self, ended_ns: u64, now_ns: u64) {
+        self.before_ns += ended_ns.saturating_sub(self.since_ns);
+        self.since_ns = now_ns;
         self.next_ns = now_ns + self.random() % self.period_ns;
+    }
+
+    /// The time that each tick so far stands for: they are some more or fewer than the rate says, by chance.
+    pub fn mean_ns(&self, now_ns: u64) -> u64 {
+        let length_ns = self.before_ns + now_ns.saturating_sub(self.since_ns);
+        length_ns.checked_div(self.ticks).unwrap_or(self.period_ns)
     }
 
     /// Passes over all ticks that are due at `now_ns` and says how many they were.
@@ -47,6 +60,7 @@ impl Beat {
                 self.next_ns += behind * self.period_ns;
             }
         }
+        self.ticks += due;
         due
     }
 
@@ -78,6 +92,17 @@ mod tests {
         gaps.sort_unstable();
         gaps.dedup();
         assert!(gaps.len() > 9_000);
+    }
+
+    #[test]
+    fn ticks_stand_for_the_time_in_which_there_were_some() {
+        let mut beat = Beat::new(100, 1_000, 3);
+        assert_eq!(beat.mean_ns(1_000_000), 10_000_000);
+        let first = beat.take(2_000_001_000);
+        assert_eq!(beat.mean_ns(2_000_001_000), 2_000_000_000 / first);
+        beat.restart(2_000_001_000, 9_000_000_000);
+        let second = beat.take(10_000_000_000);
+        assert_eq!(beat.mean_ns(10_000_000_000), 3_000_000_000 / (first + second));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which processes and threads there are: found, followed, ended.
 
 use super::engine::Hand;
-use super::state::{COUNTING_NS, Control};
+use super::state::{COUNTING_NS, Control, Program};
 use super::table::{State, Thread};
 use super::{Flow, ProcessEnd, Visitor};
 use crate::attach::{self, Refusal};
@@ -19,31 +19,30 @@ impl Hand<'_> {
         if target.ended.is_some() {
             return Ok(());
         }
-        let pid = target.process.pid();
-        let seized = Seized::seize(pid).map_err(|errno| attach::refused(&target.process, errno));
-        let seized = match seized {
-            Ok(seized) => seized,
-            Err(refusal) => {
-                self.end_process(number, ProcessEnd::Gone, visitor);
-                return Err(refusal);
-            }
+        let refusal = match self.seize_first(number, visitor) {
+            Ok(()) => return Ok(()),
+            Err(errno) => attach::refused(&self.session.targets[usize::from(number)].process, errno),
         };
-        if let Err(errno) = self.rescan(number, visitor) {
-            let refusal = attach::refused(&self.session.targets[usize::from(number)].process, errno);
-            self.end_process(number, ProcessEnd::Gone, visitor);
-            return Err(refusal);
+        self.end_process(number, ProcessEnd::Gone, visitor);
+        Err(refusal)
+    }
+
+    /// It has its place before it is traced: there is no way back from that while it runs.
+    fn seize_first(&mut self, number: u16, visitor: &mut dyn Visitor) -> Result<(), Errno> {
+        self.rescan(number, visitor)?;
+        let process = &self.session.targets[usize::from(number)].process;
+        let thread = self.session.table.find(process.pid());
+        // After a suspension the number may be another process'.
+        let thread = thread.filter(|_| !process.has_ended()).ok_or(Errno::SRCH)?;
+        let seized = Seized::seize(process.pid())?;
+        if thread.state == State::Loose {
+            thread.state = State::Running;
+            thread.counted = true;
         }
-        let session = &mut *self.session;
-        if let Some(thread) = session.table.find(pid) {
-            if thread.state == State::Loose {
-                thread.state = State::Running;
-                thread.counted = true;
-            }
-            // Kept even if the thread is not sampled: it is by the first thread that a process' end and
-            // exec are told.
-            let slot = thread.slot;
-            self.keep(slot, seized);
-        }
+        // Kept even if the thread is not sampled: it is by the first thread that a process' end and
+        // exec are told.
+        let slot = thread.slot;
+        self.keep(slot, seized);
         Ok(())
     }
 
@@ -85,8 +84,11 @@ impl Hand<'_> {
         let rescan = target.has_other_threads() || target.looks.is_multiple_of(RESCAN);
         // A read from the memory of a program that is gone gives nothing, where one from a bad address
         // of a living one is an error.
-        let program = target.program.as_ref();
-        let gone = program.is_some_and(|file| rustix::io::pread(file, &mut [0], 0) == Ok(0));
+        let gone = match &target.program {
+            Program::Memory(file) => rustix::io::pread(file, &mut [0], 0) == Ok(0),
+            // It may not be looked at for a moment.
+            Program::Image(image) => target.process.image().is_ok_and(|now| now.map(|now| now.id) != *image),
+        };
         target.program_gone = if gone { target.program_gone + 1 } else { 0 };
         // An exit that is under way, with a core dump before it even for long, has no program any more.
         let replaced = target.program_gone > 1 && target.process.exe().is_ok();
@@ -107,7 +109,6 @@ impl Hand<'_> {
     /// Neither the list nor the first thread could be looked at, though both may be there.
     fn rescan(&mut self, number: u16, visitor: &mut dyn Visitor) -> Result<(), Errno> {
         let session = &mut *self.session;
-        let now_us = session.us(clock::monotonic_ns());
         let target = &session.targets[usize::from(number)];
         let mut tids = std::mem::take(&mut session.tids);
         let (mut untracked, mut first) = (0, Ok(()));
@@ -129,7 +130,7 @@ impl Hand<'_> {
                     }
                 };
                 let is_first = *tid == target.process.pid();
-                let Some(key) = session.table.add(number, *tid, is_first, gauge, now_us) else {
+                let Some(key) = session.table.add(number, *tid, is_first, gauge) else {
                     untracked += 1;
                     continue;
                 };
@@ -144,9 +145,18 @@ impl Hand<'_> {
                     }
                 }
             }
-            self.end_threads(visitor, |thread| {
-                thread.key.process == number && tids.binary_search(&thread.key.tid).is_err()
-            });
+            // While threads come and go the kernel's list may leave out others that live.
+            let process = &self.session.targets[usize::from(number)].process;
+            let gone: Vec<usize> = self
+                .session
+                .table
+                .threads
+                .iter()
+                .filter(|thread| thread.key.process == number && tids.binary_search(&thread.key.tid).is_err())
+                .filter(|thread| thread.has_ended(process))
+                .map(|thread| thread.slot)
+                .collect();
+            gone.into_iter().for_each(|slot| self.end_thread(slot, visitor));
         }
         // No thread stands that would wait for this to grow.
         let threads = self.session.table.threads.len();
@@ -202,8 +212,7 @@ impl Hand<'_> {
             return;
         }
         let key = thread.key;
-        let now_us = self.session.us(clock::monotonic_ns());
-        self.session.table.end(slot, now_us);
+        self.session.table.end(slot);
         self.let_go(slot);
         visitor.ended(key);
     }

@@ -11,6 +11,7 @@ use crate::process::Process;
 use crate::signals::{Blocked, Taken};
 use crate::tracer::Seized;
 use crate::{Errno, clock};
+use rustix::thread::CpuSet;
 use std::time::Duration;
 
 pub(super) fn run(
@@ -39,6 +40,7 @@ pub(super) fn run(
                     waited: false,
                     soon_ns: 0,
                     running: 0,
+                    cpus: CpuSet::new(),
                     crowded: true,
                     holders: Holders::new(period_ns),
                     awake: Awake::new(),
@@ -60,11 +62,12 @@ pub(super) fn run(
         match part? {
             Part::End(end) => return Ok(session.outcome(end)),
             Part::Suspend(signal) => {
+                let ended_ns = clock::monotonic_ns();
                 visitor.suspended(true);
                 signals.suspend(signal);
                 visitor.suspended(false);
                 let now = clock::monotonic_ns();
-                session.beat.restart(now);
+                session.beat.restart(ended_ns, now);
                 session.work.rested(now);
             }
         }
@@ -114,6 +117,9 @@ pub(super) enum Heirs {
     Plain,
 }
 
+/// For so long, at most: of many threads one is asked at nearly any moment.
+const PUT_OFF_NS: u64 = 20_000_000;
+
 /// Of the sampling thread; those that hold CPUs for it are below.
 const PRIORITY: i32 = 2;
 
@@ -142,7 +148,9 @@ pub(super) struct Hand<'a> {
     pub soon_ns: u64,
     /// Threads found running at this tick.
     pub running: usize,
-    /// They were more than CPUs when all were looked at. At the beginning that is not known: then not all of them
+    /// CPUs that they ran on.
+    pub cpus: CpuSet,
+    /// They were more than those when all were looked at. At the beginning that is not known: then not all of them
     /// are asked at once, either.
     pub crowded: bool,
     pub holders: Holders,
@@ -164,9 +172,10 @@ impl Hand<'_> {
         if let Some(target) = target {
             self.session.add(target)?;
         }
+        let is_begin = self.session.table.threads.is_empty();
         for number in 0..self.session.targets.len() as u16 {
             match self.attach(number, visitor) {
-                Err(refusal) if number == 0 && self.session.table.threads.is_empty() => return Err(refusal),
+                Err(refusal) if number == 0 && is_begin => return Err(refusal),
                 _ => {}
             }
         }
@@ -181,6 +190,12 @@ impl Hand<'_> {
         self.session.table.threads.iter().any(|thread| thread.state == State::Asked)
     }
 
+    /// When to look after what changes slowly. That may take long, and a thread that was asked would stand meanwhile:
+    /// so it is put off for a while.
+    fn housekeeping_ns(&self) -> u64 {
+        self.session.housekeeping_ns + if self.is_any_asked() { PUT_OFF_NS } else { 0 }
+    }
+
     /// Waits for a signal. To sleep and be woken for a stop that is about to come takes longer than that takes,
     /// and the thread would stand meanwhile: then it looks again and again instead.
     fn wait(&mut self, mut now: u64, until: u64) -> Option<Taken> {
@@ -190,7 +205,8 @@ impl Hand<'_> {
             }
             now = clock::monotonic_ns();
         }
-        self.awake.rest();
+        self.awake.rest(now);
+        self.session.work.worked(now);
         self.signals.wait(Duration::from_nanos(until.saturating_sub(now)))
     }
 
@@ -202,8 +218,10 @@ impl Hand<'_> {
             self.serve(visitor, now);
             return Some(Part::End(End::Time));
         }
-        if now >= self.session.housekeeping_ns {
+        let housekeeping_ns = self.housekeeping_ns();
+        if now >= housekeeping_ns {
             self.session.housekeeping_ns = now + HOUSEKEEPING_NS;
+            self.serve(visitor, now);
             if self.housekeeping(visitor) == Flow::Stop {
                 return Some(Part::End(End::Visitor));
             }
@@ -221,7 +239,7 @@ impl Hand<'_> {
             self.count_threads(visitor, now);
             self.tick(visitor);
         } else {
-            let until = due_ns.min(self.session.housekeeping_ns).min(self.session.end_ns);
+            let until = due_ns.min(housekeeping_ns).min(self.session.end_ns);
             if !self.is_any_asked() {
                 self.holders.prepare();
                 visitor.quiet();

@@ -167,8 +167,8 @@ pub trait Visitor: Send {
         false
     }
 
-    /// Ten times a second, and when the visitor [has more](Visitor::has_more), with no thread held. It must
-    /// not block, for nobody else delivers the target's signals: what writes to a terminal does so on a
+    /// Ten times a second, and when the visitor [has more](Visitor::has_more). A thread that was asked to stop has
+    /// hardly ever not been served by then; one that gets a signal stands until this returns. It must not block, for nobody else delivers the target's signals: what writes to a terminal does so on a
     /// thread of its own.
     fn tick(&mut self, _control: &mut Control<'_>) -> Flow {
         Flow::Continue
@@ -206,10 +206,8 @@ pub struct ThreadReport {
     pub thread: ThreadKey,
     /// It is its process' first.
     pub is_first: bool,
-    /// When it was found, in microseconds since the session's start.
-    pub from_us: u64,
-    /// When it was seen to have ended.
-    pub until_us: Option<u64>,
+    /// It has ended.
+    pub has_ended: bool,
     /// The visitor did not want it.
     pub not_wanted: bool,
     /// Its ticks. Those before it first ran are not counted, but for a process' first thread.
@@ -223,10 +221,12 @@ pub struct Outcome {
     pub end: End,
     /// Its length in nanoseconds.
     pub length_ns: u64,
+    /// Nanoseconds that a tick stands for: from one to the next, in the mean.
+    pub period_ns: u64,
     /// Sum over all threads.
     pub counts: Counts,
     /// Stops, from the moment they were reported to the one the thread ran again. `observed_ns` is the
-    /// time that all threads that were wanted lived in the session.
+    /// time that all wanted ticks stand for.
     pub pauses: Pauses,
     /// Stops, from the asking to the moment the thread ran again: an upper bound of each pause, since a
     /// thread runs on, or waits for a CPU, until it sees the request.

@@ -7,7 +7,7 @@ use super::work::Work;
 use super::{End, Options, Outcome, ProcessEnd, ThreadReport};
 use crate::attach::Refusal;
 use crate::memory::ProcessMemory;
-use crate::process::{Process, cpu_time_ns};
+use crate::process::{FileId, Process, cpu_time_ns};
 use crate::{Errno, clock};
 use flame_core::limits::PROCESSES;
 use flame_core::profile::Counts;
@@ -23,8 +23,7 @@ pub(super) const COUNTING_NS: u64 = 10_000_000;
 pub(super) struct Target {
     pub process: Process,
     pub memory: ProcessMemory,
-    /// `/proc/PID/mem` of the program it was: reads nothing once that is gone.
-    pub program: Option<OwnedFd>,
+    pub program: Program,
     pub program_gone: u32,
     /// node-flame started it itself.
     pub is_ours: bool,
@@ -46,6 +45,23 @@ pub(super) struct Target {
     /// A thread that was given a signal which may end the process with a core dump, until it stops again.
     pub crashing: Option<u32>,
     pub ended: Option<ProcessEnd>,
+}
+
+/// By what it is seen that a process has become another program.
+pub(super) enum Program {
+    /// `/proc/PID/mem` of the program it was: reads nothing once that is gone.
+    Memory(OwnedFd),
+    /// Its executable, where rights to files forbid to open that. One that executes itself again is not told apart.
+    Image(Option<FileId>),
+}
+
+impl Program {
+    fn of(process: &Process) -> Self {
+        match process.file("mem") {
+            Ok(file) => Program::Memory(file),
+            Err(_) => Program::Image(process.image().ok().flatten().map(|image| image.id)),
+        }
+    }
 }
 
 impl Target {
@@ -126,7 +142,7 @@ impl Session {
         }
         let target = Target {
             memory: ProcessMemory::new(process.pid()),
-            program: process.file("mem").ok(),
+            program: Program::of(&process),
             program_gone: 0,
             is_ours: process.stat().ok().flatten().is_some_and(|stat| stat.parent == std::process::id()),
             tasks: process.file("task").ok(),
@@ -165,22 +181,19 @@ impl Session {
     }
 
     pub fn outcome(self, end: End) -> Outcome {
-        let length_ns = clock::monotonic_ns().saturating_sub(self.started_ns);
+        let now_ns = clock::monotonic_ns();
         let threads = self.table.reports();
         let mut counts = Counts::default();
-        let mut observed_us = 0;
-        for report in &threads {
-            add(&mut counts, &report.counts);
-            if report.counts.wanted > 0 {
-                observed_us += report.until_us.unwrap_or(length_ns / 1000).saturating_sub(report.from_us);
-            }
-        }
+        threads.iter().for_each(|report| add(&mut counts, &report.counts));
+        let period_ns = self.beat.mean_ns(now_ns);
+        let observed_ns = counts.wanted.saturating_mul(period_ns);
         Outcome {
             end,
-            length_ns,
+            length_ns: now_ns.saturating_sub(self.started_ns),
+            period_ns,
             counts,
-            pauses: self.pauses.pauses(observed_us * 1000),
-            rounds: self.rounds.pauses(observed_us * 1000),
+            pauses: self.pauses.pauses(observed_ns),
+            rounds: self.rounds.pauses(observed_ns),
             throttled: self.throttled,
             overworked: self.overworked,
             starved: self.table.starved(),

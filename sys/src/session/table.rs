@@ -1,7 +1,7 @@
 //! The threads of a session.
 
 use super::{ThreadKey, ThreadReport};
-use crate::process::Gauge;
+use crate::process::{Activity, Gauge, Process};
 use flame_core::limits::THREADS;
 use flame_core::profile::Counts;
 use std::collections::HashMap;
@@ -58,6 +58,14 @@ impl Thread {
         matches!(self.state, State::Running | State::Asked | State::Listening)
     }
 
+    /// It is there no longer.
+    pub fn has_ended(&self, process: &Process) -> bool {
+        match &self.gauge {
+            Some(gauge) => gauge.activity() == Activity::Ended,
+            None => self.state != State::Ended && !process.has_thread(self.key.tid),
+        }
+    }
+
     /// Ticks came while it had been asked and had not stopped yet. `cpu_ns`: CPU time it has used so far.
     pub fn miss(&mut self, ticks: u64, cpu_ns: impl FnOnce() -> Option<u64>) {
         if self.missed == 0 {
@@ -110,14 +118,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Adds a thread that is not there yet; `None` if there are too many at once.
-    pub fn add(
-        &mut self,
-        process: u16,
-        tid: u32,
-        is_first: bool,
-        gauge: Gauge,
-        now_us: u64,
-    ) -> Option<ThreadKey> {
+    pub fn add(&mut self, process: u16, tid: u32, is_first: bool, gauge: Gauge) -> Option<ThreadKey> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.threads.len() < THREADS => self.threads.len(),
@@ -127,8 +128,7 @@ impl Table {
         let fresh = ThreadReport {
             thread: key,
             is_first,
-            from_us: now_us,
-            until_us: None,
+            has_ended: false,
             not_wanted: false,
             counts: Counts::default(),
         };
@@ -176,7 +176,7 @@ impl Table {
     }
 
     /// The thread in a slot has ended.
-    pub fn end(&mut self, slot: usize, now_us: u64) {
+    pub fn end(&mut self, slot: usize) {
         let Some(thread) = self.threads.get_mut(slot).filter(|thread| thread.state != State::Ended) else {
             return;
         };
@@ -190,7 +190,7 @@ impl Table {
         self.starved += thread.starved;
         self.went += 1;
         if let Some(report) = self.reports.get_mut(thread.report) {
-            report.until_us = Some(now_us);
+            report.has_ended = true;
             report.not_wanted = not_wanted;
             add(&mut report.counts, &thread.counts);
             if report.counts == Counts::default() && thread.report < THREADS - 1 {
@@ -206,7 +206,7 @@ impl Table {
         let mut reports = self.reports.clone();
         for thread in self.threads.iter().filter(|thread| thread.state != State::Ended) {
             let Some(report) = reports.get_mut(thread.report) else { continue };
-            report.until_us = None;
+            report.has_ended = false;
             report.not_wanted = thread.state == State::Dismissed;
             add(&mut report.counts, &thread.counts);
         }
@@ -282,9 +282,9 @@ mod tests {
 
     #[test]
     fn a_thread_that_got_no_cpu_was_idle_and_one_that_stayed_in_the_kernel_is_lost() {
-        let process = crate::process::Process::open(std::process::id()).unwrap();
+        let process = Process::open(std::process::id()).unwrap();
         let mut table = Table::default();
-        table.add(0, 7, true, Gauge::open(&process, process.pid(), false).unwrap(), 0).unwrap();
+        table.add(0, 7, true, Gauge::open(&process, process.pid(), false).unwrap()).unwrap();
         let thread = table.find(7).unwrap();
         thread.miss(2, || Some(5_000));
         thread.miss(3, || unreachable!());
@@ -293,6 +293,32 @@ mod tests {
         thread.miss(4, || None);
         thread.settle(Some(1), 1000);
         assert_eq!((thread.counts.wanted, thread.counts.lost, thread.starved), (9, 6, 3));
+    }
+
+    #[test]
+    fn a_thread_has_ended_when_it_is_gone_whether_it_is_watched_or_not() {
+        let process = Process::open(std::process::id()).unwrap();
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let (tell, tid) = std::sync::mpsc::channel();
+        let other = std::thread::spawn(move || {
+            tell.send(rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()).unwrap();
+            let _ = ends.recv();
+        });
+        let (mut table, tid) = (Table::default(), tid.recv().unwrap());
+        table.add(0, tid, false, Gauge::open(&process, tid, false).unwrap()).unwrap();
+        let thread = table.find(tid).unwrap();
+        assert!(!thread.has_ended(&process));
+        let gauge = thread.gauge.take();
+        assert!(!thread.has_ended(&process));
+        drop(end);
+        other.join().unwrap();
+        // It can be joined a moment before it is gone.
+        while process.has_thread(tid) {
+            std::thread::yield_now();
+        }
+        assert!(thread.has_ended(&process));
+        thread.gauge = gauge;
+        assert!(thread.has_ended(&process));
     }
 
     #[test]
@@ -305,17 +331,17 @@ mod tests {
 
     #[test]
     fn threads_beyond_the_bound_share_the_last_entry() {
-        let process = crate::process::Process::open(std::process::id()).unwrap();
+        let process = Process::open(std::process::id()).unwrap();
         let mut table = Table::default();
         for tid in 1..=THREADS as u32 + 10 {
             let gauge = Gauge::open(&process, process.pid(), false).unwrap();
-            let key = table.add(0, tid, false, gauge, u64::from(tid)).unwrap();
+            let key = table.add(0, tid, false, gauge).unwrap();
             assert_eq!(key.index, 0);
             let thread = table.find(tid).unwrap();
             thread.counts.wanted = 1;
             let slot = thread.slot;
             assert_eq!(slot, 0);
-            table.end(slot, 0);
+            table.end(slot);
             assert!(!table.knows(tid));
         }
         let reports = table.reports();
@@ -326,12 +352,12 @@ mod tests {
 
     #[test]
     fn threads_that_never_ran_leave_their_place_to_others() {
-        let process = crate::process::Process::open(std::process::id()).unwrap();
+        let process = Process::open(std::process::id()).unwrap();
         let mut table = Table::default();
         for tid in 1..=100 {
             let gauge = Gauge::open(&process, process.pid(), false).unwrap();
-            table.add(0, tid, false, gauge, 0).unwrap();
-            table.end(0, 0);
+            table.add(0, tid, false, gauge).unwrap();
+            table.end(0);
         }
         assert_eq!((table.reports().len(), table.went), (1, 100));
     }
