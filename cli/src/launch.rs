@@ -164,9 +164,9 @@ impl Heir {
         Heir { pid, process: Process::open(pid).ok(), handle: handle.and_then(Result::ok) }
     }
 
-    /// Passes a signal on. One of the terminal, which has no sender, has reached the command.
+    /// Passes a signal on. One of the terminal, which the kernel sends, has reached the command.
     pub fn pass(&self, taken: Taken) {
-        if taken.signal != Signal::CHILD.as_raw() && taken.sender != 0 && taken.sender != self.pid {
+        if taken.signal != Signal::CHILD.as_raw() && !taken.is_kernels && taken.sender != self.pid {
             self.send(taken.signal);
         }
     }
@@ -252,7 +252,7 @@ mod tests {
             assert_eq!(command.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
             // As if the kernel had given the number anew.
             let heir = Heir { pid: stranger.id(), ..heir };
-            heir.pass(Taken { signal: Signal::TERM.as_raw(), sender: 1 });
+            heir.pass(Taken { signal: Signal::TERM.as_raw(), sender: 0, is_kernels: false });
             heir.resume();
             stranger.kill().unwrap();
             assert_eq!(stranger.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));

@@ -370,3 +370,28 @@ fn a_command_that_cannot_be_started_is_said() {
     let ended = ended(&mut run("1", &scratch.path("out"), &["/no/such/command"]));
     ended.assert(1, &["cannot start /no/such/command: No such file or directory"]);
 }
+
+/// As `docker stop` and the kubelet send it: the kernel does not tell a process who it was.
+#[test]
+fn a_signal_from_outside_of_the_pid_namespace_reaches_the_command() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("outside");
+    let output = scratch.path("out");
+    let program = "
+        process.on('SIGTERM', () => process.exit(9));
+        setInterval(() => { const until = Date.now() + 5; while (Date.now() < until); }, 6);";
+    let inner = run("60", &output, &["node", "-e", program]);
+    let mut container = Command::new("unshare");
+    container.args(["--pid", "--fork", "--kill-child", "--mount-proc"]).arg(inner.get_program());
+    let container = common::Target::start(container.args(inner.get_args()));
+    let child_of = |pid: u32| -> Option<u32> {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        children.split(' ').next()?.parse().ok()
+    };
+    let node = || child_of(child_of(container.pid())?);
+    wait_until("it is traced", || node().is_some_and(common::is_traced));
+    std::thread::sleep(Duration::from_millis(500));
+    common::kill(child_of(container.pid()).unwrap(), "TERM");
+    assert_eq!(container.end(), Some(9));
+    assert!(samples(&output, "").1 > 0);
+}

@@ -1,5 +1,6 @@
 //! Whether a process can be profiled, and if not, the facts that say why.
 
+use crate::memory::ProcessMemory;
 use crate::process::{Process, Status, ancestors};
 use crate::{Errno, arch};
 use std::fmt;
@@ -191,8 +192,7 @@ pub fn check(pid: u32) -> Result<Process, Refusal> {
         let name = String::from_utf8_lossy(base);
         return Err(Refusal::Emulated { by: Name::new(name.trim_end_matches("-static")) });
     }
-    // Opening it asks for the same permission as tracing does.
-    match process.file("mem") {
+    match ProcessMemory::new(pid).is_permitted() {
         Err(errno @ (Errno::ACCESS | Errno::PERM)) => Err(refused(&process, errno)),
         _ => Ok(process),
     }

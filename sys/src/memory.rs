@@ -17,7 +17,7 @@ const RANGES: usize = 256;
 pub struct ProcessMemory {
     pid: u32,
     /// `/proc/PID/mem`, where the kernel or a seccomp filter has no `process_vm_readv` for us.
-    file: Option<OwnedFd>,
+    file: Option<Result<OwnedFd, Errno>>,
     deadline: Cell<u64>,
     late: Cell<u64>,
     calls: Cell<u64>,
@@ -36,9 +36,18 @@ impl ProcessMemory {
         // SAFETY: nothing at all.
         let refused = unsafe { memory.vectored(&[nowhere()], &[remote_piece(0, 1)]) };
         if matches!(refused, Err(Errno::NOSYS | Errno::PERM)) {
-            memory.file = crate::process::open_at(None, &format!("/proc/{pid}/mem")).ok();
+            memory.file = Some(crate::process::open_at(None, &format!("/proc/{pid}/mem")));
         }
         memory
+    }
+
+    /// Whether it may be read, as it was asked at first: for that a process needs the right to trace the other one.
+    ///
+    /// # Errors
+    /// What opening `/proc/PID/mem` says, where `process_vm_readv` was refused, too: it alone asks for less, as the
+    /// file has an owner and rights of its own.
+    pub fn is_permitted(&self) -> Result<(), Errno> {
+        self.file.as_ref().map_or(Ok(()), |file| file.as_ref().map(drop).map_err(|errno| *errno))
     }
 
     /// Lets reads fail from `at_ns` on, on the monotonic clock; `u64::MAX` for never.
@@ -93,7 +102,7 @@ impl ProcessMemory {
         }
         if let Some(file) = &self.file {
             self.calls.set(self.calls.get() + 1);
-            return rustix::io::pread(file, into, address).unwrap_or(0);
+            return file.as_ref().map_or(0, |file| rustix::io::pread(file, into, address).unwrap_or(0));
         }
         let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
         // SAFETY: the range of `into`.

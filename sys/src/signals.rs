@@ -64,8 +64,10 @@ pub(crate) fn restore_file_too_large() {
 pub struct Taken {
     /// Its number.
     pub signal: i32,
-    /// The process that sent it, 0 for the kernel.
+    /// The process that sent it, 0 for the kernel and for one outside of our pid namespace.
     pub sender: u32,
+    /// The kernel sent it, as a Ctrl-C in a terminal: to all of the process group.
+    pub is_kernels: bool,
 }
 
 impl Blocked {
@@ -118,6 +120,9 @@ impl Blocked {
     }
 }
 
+/// `include/uapi/asm-generic/siginfo.h`.
+const SI_KERNEL: i32 = 0x80;
+
 /// Waits for one signal of a set of blocked ones.
 fn wait(set: &libc::sigset_t, timeout: Duration) -> Option<Taken> {
     let timeout =
@@ -127,7 +132,11 @@ fn wait(set: &libc::sigset_t, timeout: Duration) -> Option<Taken> {
     unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();
         let signal = libc::sigtimedwait(set, &mut info, &timeout);
-        (signal > 0).then(|| Taken { signal, sender: info.si_pid() as u32 })
+        (signal > 0).then(|| Taken {
+            signal,
+            sender: info.si_pid() as u32,
+            is_kernels: info.si_code == SI_KERNEL,
+        })
     }
 }
 

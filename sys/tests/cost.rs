@@ -67,7 +67,7 @@ fn a_signal_every_5_ms_leaves_a_busy_target_at_its_speed() {
     let mut target = Target::start(&["signals"]);
     let (sent, sum, is_over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     // At 1000 Hz the stops themselves take something, and more where a halted virtual CPU has to be woken after each.
-    for (rate, least) in [(99, 0.97), (1000, 0.93)] {
+    for (rate, least) in [(99, 0.97), (1000, if keeps_awake() { 0.97 } else { 0.93 })] {
         let (mut steps, mut able) = (Vec::new(), Vec::new());
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -122,6 +122,14 @@ fn a_signal_every_5_ms_leaves_a_busy_target_at_its_speed() {
 /// Who opens it may say how soon CPUs have to wake.
 const WAKE_LATENCY: &str = "/dev/cpu_dma_latency";
 
+/// Whether idle CPUs are to be kept awake on this machine. Each change wakes other CPUs, and only this driver heeds it.
+fn keeps_awake() -> bool {
+    let system =
+        |name| std::fs::read_to_string(format!("/sys/devices/system/cpu/{name}")).unwrap_or_default();
+    let is_there = File::options().write(true).open(WAKE_LATENCY).is_ok();
+    is_there && system("cpuidle/current_driver") == "haltpoll\n" && system("online") == "0-1\n"
+}
+
 /// The longest time, in microseconds, that a CPU may need to wake, as the kernel has it for all that asked; `None` where
 /// it does not say.
 fn wake_latency_us(file: Option<&File>) -> Option<i32> {
@@ -136,12 +144,11 @@ fn idle_cpus_are_kept_awake_while_a_thread_stands_and_by_no_way_to_end_for_longe
     let mut target = Target::start(&["spin", "0"]);
     let file = File::open(WAKE_LATENCY).ok();
     let before = wake_latency_us(file.as_ref());
-    let system =
-        |name| std::fs::read_to_string(format!("/sys/devices/system/cpu/{name}")).unwrap_or_default();
-    // Each change wakes other CPUs, and only this driver heeds it.
-    let is_expected =
-        before.is_some() && system("cpuidle/current_driver") == "haltpoll\n" && system("online") == "0-1\n";
-    let (mut looks, mut awake) = (0, 0);
+    let is_expected = keeps_awake();
+    if !is_expected {
+        tell("NOT TESTED: that idle CPUs are kept awake. This machine's need not be, or may not");
+    }
+    let (mut looks, mut awake, mut asked, mut runs) = (0, 0, 0, 0);
     let asks = |tracer: &Tracer| {
         let files = std::fs::read_dir(format!("/proc/{}/fd", tracer.pid())).unwrap();
         files
@@ -150,6 +157,7 @@ fn idle_cpus_are_kept_awake_while_a_thread_stands_and_by_no_way_to_end_for_longe
     };
     for end in [Signal::KILL, Signal::INT, Signal::TERM].repeat(rounds(4) as usize) {
         let tracer = Tracer::start(target.pid(), 1000, 60_000, &[]).attached(&target);
+        runs += 1;
         assert_eq!(asks(&tracer), is_expected);
         let until = Instant::now() + Duration::from_millis(100);
         while Instant::now() < until {
@@ -157,11 +165,20 @@ fn idle_cpus_are_kept_awake_while_a_thread_stands_and_by_no_way_to_end_for_longe
             awake += u32::from(wake_latency_us(file.as_ref()) == Some(0));
             std::thread::sleep(Duration::from_micros(20));
         }
+        // It writes nothing else before its end.
+        let io = std::fs::read_to_string(format!("/proc/{}/io", tracer.pid())).unwrap();
+        let writes = io.lines().find_map(|line| line.strip_prefix("syscw: ")).unwrap();
+        asked += writes.parse::<u64>().unwrap();
         tracer.send(end);
         tracer.killed();
         assert_eq!(wake_latency_us(file.as_ref()), before, "after {end:?}");
     }
-    tell(&format!("CPUs were to stay awake in {awake} of {looks} looks, and after none of the ends"));
+    tell(&format!(
+        "in {runs} runs of 100 ticks CPUs were told {asked} times to stay awake or that they may rest, and were to \
+         stay awake in {awake} of {looks} looks, and after none of the ends"
+    ));
+    // Twice a sample; a machine's bad moments take some of them.
+    assert!(!is_expected || asked > 80 * runs, "{asked} in {runs}");
     // Unless another program has them stay awake.
     assert!(before == Some(0) || awake < looks / 2, "{awake} of {looks}");
     target.is_unharmed();

@@ -1,6 +1,6 @@
 //! arm64.
 
-use super::register_set;
+use super::{InCall, register_set};
 use crate::Errno;
 use flame_core::arch::{Arch, Registers};
 use flame_core::memory::Memory;
@@ -65,19 +65,20 @@ pub(super) fn read(tid: u32) -> Result<Registers, Errno> {
     Ok(registers)
 }
 
-/// The stop broke off a system call in which the thread slept.
+/// Whether the thread is in a system call.
 ///
-/// By the time of a stop the kernel has already rewound a call that it will restart to its `svc`, with
-/// the first argument back in x0, and has forgotten the call's number (`do_signal` in
-/// `arch/arm64/kernel/signal.c`); so the instruction tells.
-pub(crate) fn interrupted(registers: &Registers, memory: &impl Memory) -> bool {
+/// By the time of a stop the kernel has forgotten the call's number, and has already rewound a call that it will
+/// restart to its `svc`, with the first argument back in x0 (`do_signal` in `arch/arm64/kernel/signal.c`); so the
+/// instruction tells.
+pub(crate) fn in_call(registers: &Registers, memory: &impl Memory) -> InCall {
     const SVC_0: u32 = 0xd400_0001;
     let Some(Ok(around)) = registers.pc.checked_sub(4).map(|before| memory.word(before)) else {
-        return false;
+        return InCall::No;
     };
     match (around as u32, (around >> 32) as u32) {
-        (_, SVC_0) => true,
-        (SVC_0, _) => super::broken_off(registers.general[0] as i64),
-        _ => false,
+        (_, SVC_0) => InCall::Asleep,
+        (SVC_0, _) if super::broken_off(registers.general[0] as i64) => InCall::Asleep,
+        (SVC_0, _) => InCall::Yes,
+        _ => InCall::No,
     }
 }

@@ -16,6 +16,17 @@ pub(crate) use x86_64::*;
 /// The processor that this program was built for: the only one whose processes it can trace.
 pub const HOST: Arch = host();
 
+/// What a stop found of system calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InCall {
+    /// The thread was in none.
+    No,
+    /// It was in one, or about to return from it.
+    Yes,
+    /// It slept in one, which the stop broke off.
+    Asleep,
+}
+
 /// Error numbers of system calls that a signal broke off, as they stand in the result register before
 /// the kernel decides whether to restart the call (`include/linux/errno.h`).
 ///

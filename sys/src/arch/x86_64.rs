@@ -1,6 +1,6 @@
 //! x86-64.
 
-use super::register_set;
+use super::{InCall, register_set};
 use crate::Errno;
 use flame_core::arch::{Arch, Registers};
 use flame_core::memory::Memory;
@@ -41,7 +41,11 @@ pub(super) fn read(tid: u32) -> Result<Registers, Errno> {
     Ok(registers)
 }
 
-/// The stop broke off a system call in which the thread slept.
-pub(crate) fn interrupted(registers: &Registers, _memory: &impl Memory) -> bool {
-    registers.syscall >= 0 && super::broken_off(registers.general[flame_core::arch::x86_64::RAX] as i64)
+/// Whether the thread is in a system call.
+pub(crate) fn in_call(registers: &Registers, _memory: &impl Memory) -> InCall {
+    match registers.syscall {
+        ..0 => InCall::No,
+        _ if super::broken_off(registers.general[flame_core::arch::x86_64::RAX] as i64) => InCall::Asleep,
+        _ => InCall::Yes,
+    }
 }

@@ -46,6 +46,8 @@ pub struct Family {
     /// Last process id at the look before the last one, and at the last.
     newest: [Option<u32>; 2],
     surveyed: Option<Instant>,
+    /// The last id tells nothing of the processes here: a container may be shown its host's.
+    is_misled: bool,
     found: Vec<u32>,
     left_out: u64,
 }
@@ -53,8 +55,14 @@ pub struct Family {
 impl Family {
     /// The family of `root`, which is not looked at yet.
     pub fn of(root: u32) -> Self {
-        let mut family =
-            Family { members: Vec::new(), newest: [None; 2], surveyed: None, found: Vec::new(), left_out: 0 };
+        let mut family = Family {
+            members: Vec::new(),
+            newest: [None; 2],
+            surveyed: None,
+            is_misled: false,
+            found: Vec::new(),
+            left_out: 0,
+        };
         if let Some(stat) = stat(root) {
             family.add(root, &stat, Instant::now());
         }
@@ -87,7 +95,7 @@ impl Family {
     }
 
     fn find(&mut self, now: Instant) {
-        let newest = newest_pid();
+        let newest = newest_pid().filter(|_| !self.is_misled);
         let is_survey = newest.is_none() || self.surveyed.is_none_or(|at| now >= at + SURVEY);
         if !is_survey && newest == self.newest[1] && newest == self.newest[0] {
             return;
@@ -125,6 +133,8 @@ impl Family {
                     return false;
                 }
                 more = true;
+                self.is_misled |=
+                    before.zip(newest).is_some_and(|(before, newest)| !(before..=newest).contains(pid));
                 self.add(*pid, &stat, now);
                 false
             });

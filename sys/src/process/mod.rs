@@ -116,6 +116,11 @@ impl Process {
         Ok(())
     }
 
+    /// It has a thread with this id, if only one that has ended and was not waited for.
+    pub fn has_thread(&self, tid: u32) -> bool {
+        rustix::fs::statat(&self.dir, format!("task/{tid}"), rustix::fs::AtFlags::empty()).is_ok()
+    }
+
     /// A thread's name, as the kernel has it: 15 bytes at most, control characters replaced.
     pub fn thread_name(&self, tid: u32) -> Result<String, Errno> {
         let mut text = Vec::new();

@@ -116,15 +116,15 @@ impl Process {
     }
 }
 
-/// Before 5.11 the file takes the mutex that an exec holds while it waits for all other threads of the
-/// process to be reaped; those are reaped by us, if we trace them. `stat` takes no such lock.
+/// Before 5.7 (`lock_trace` in `fs/proc/base.c`) the file takes the mutex that an exec holds while it waits for all
+/// other threads of the process to be reaped; those are reaped by us, if we trace them. `stat` takes no such lock.
 fn syscall_file_is_safe() -> bool {
     static SAFE: OnceLock<bool> = OnceLock::new();
     *SAFE.get_or_init(|| {
         let name = rustix::system::uname();
         let mut parts = name.release().to_bytes().split(|byte| !byte.is_ascii_digit());
         let mut part = || -> Option<u32> { std::str::from_utf8(parts.next()?).ok()?.parse().ok() };
-        (part().unwrap_or(0), part().unwrap_or(0)) >= (5, 11)
+        (part().unwrap_or(0), part().unwrap_or(0)) >= (5, 7)
     })
 }
 

@@ -5,7 +5,7 @@
 //! kernel can be asked to have idle CPUs wait without halting (`Documentation/power/pm_qos_interface.rst`), by a file
 //! that is kept open; so it takes that back when node-flame ends, however it ends.
 //!
-//! Only around stops, since a CPU that waits like that uses the host's time. And only on two CPUs, the target's and our
+//! Only around stops, and while signals stop the thread again and again, which nobody can foresee; since a CPU that waits like that uses the host's time. And only on two CPUs, the target's and our
 //! own: each change wakes all that are idle (`kernel/power/qos.c`, `cpu_latency_qos_apply`). And only where the kernel's
 //! idle driver is `haltpoll`, a guest's: others halt whatever is asked, or, with `mwait`, are woken without an interrupt.
 
@@ -20,12 +20,18 @@ const FILE: &str = "/dev/cpu_dma_latency";
 const AWAKE_US: i32 = 0;
 const ANY_US: i32 = 2_000_000_000;
 
+/// Signals that come so soon after each other are expected to go on.
+const SOON_NS: u64 = 10_000_000;
+
 /// Idle CPUs, as long as this lives.
 #[derive(Debug)]
 pub(super) struct Awake {
     /// None where it would be of no use, or is not permitted.
     file: Option<OwnedFd>,
     is_kept: bool,
+    /// When a signal stopped a thread last, and until when others are expected to do so.
+    signalled_ns: u64,
+    until_ns: u64,
 }
 
 impl Awake {
@@ -37,7 +43,7 @@ impl Awake {
             _ => false,
         };
         let file = || open(FILE, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).ok();
-        Awake { file: helps.then(file).flatten(), is_kept: false }
+        Awake { file: helps.then(file).flatten(), is_kept: false, signalled_ns: 0, until_ns: 0 }
     }
 
     /// They stay awake from now on.
@@ -45,9 +51,20 @@ impl Awake {
         self.set(true);
     }
 
-    /// They may rest again.
-    pub fn rest(&mut self) {
-        self.set(false);
+    /// They may rest again, unless a signal is expected.
+    pub fn rest(&mut self, now_ns: u64) {
+        if now_ns >= self.until_ns {
+            self.set(false);
+        }
+    }
+
+    /// A signal has stopped a thread, which runs again.
+    pub fn signalled(&mut self, now_ns: u64) {
+        if now_ns.saturating_sub(self.signalled_ns) < SOON_NS {
+            self.until_ns = now_ns + SOON_NS;
+            self.keep();
+        }
+        self.signalled_ns = now_ns;
     }
 
     fn set(&mut self, is_kept: bool) {
@@ -70,6 +87,32 @@ fn helps(driver: &str, online: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn they_stay_awake_while_signals_come_one_after_the_other() {
+        let path = std::env::temp_dir().join(format!("flame-awake-{}", std::process::id()));
+        let file = open(&path, OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC, Mode::RUSR).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let mut awake = Awake { file: Some(file), is_kept: false, signalled_ns: 0, until_ns: 0 };
+        let turns = [
+            (50, true),
+            (51, false),
+            (70, true),
+            (75, true),
+            (80, false),
+            (84, true),
+            (90, false),
+            (94, false),
+        ];
+        let kept = turns.map(|(now_ms, is_signalled)| {
+            match is_signalled {
+                true => awake.signalled(now_ms * 1_000_000),
+                false => awake.rest(now_ms * 1_000_000),
+            }
+            awake.is_kept
+        });
+        assert_eq!(kept, [false, false, false, true, true, true, true, false]);
+    }
 
     #[test]
     fn it_helps_guests_of_two_cpus_that_halt() {

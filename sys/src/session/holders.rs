@@ -155,11 +155,6 @@ impl Holders {
         }
     }
 
-    /// On how many CPUs threads were found at this tick.
-    pub fn seen(&self) -> usize {
-        self.seen.len()
-    }
-
     /// All threads have been asked. The CPUs that they ran on are held at the next tick, at `next_ns`, if they have to
     /// be. For so many nanoseconds from now they are expected to stop; 0 where they cannot before this thread sleeps.
     pub fn release(&mut self, next_ns: u64) -> u64 {

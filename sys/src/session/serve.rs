@@ -3,12 +3,16 @@
 use super::engine::Hand;
 use super::table::State;
 use super::{ProcessEnd, Verdict, Visitor};
+use crate::arch::{self, InCall};
+use crate::clock;
 use crate::process::cpu_time_ns;
 use crate::tracer::{self, Event, Stop, Why};
-use crate::{arch, clock};
 
 /// No stop lasts longer: what is not read by then fails.
 const LONGEST_STOP_NS: f64 = 20e6;
+
+/// Events that are served at once beyond those of the threads known to be traced.
+const STRANGERS: u32 = 16;
 
 /// Up to this share of time, in percent, the bound holds. Who lets threads be held for more, as on an emulated
 /// machine where each stop takes as long as that, lets each stop be longer, by so much for each percent.
@@ -40,8 +44,9 @@ fn dumps_core(signal: i32) -> bool {
 impl Hand<'_> {
     /// Serves all that has happened to traced threads. `woke_ns`: since when that can be.
     pub fn serve(&mut self, visitor: &mut dyn Visitor, woke_ns: u64) {
-        // One event for each traced thread at most came before this; what comes after is signalled anew.
-        for _ in 0..self.traced {
+        // One event for each traced thread at most came before this; what comes after is signalled anew. The kernel may
+        // trace some for us that found no place here: those go on.
+        for _ in 0..self.traced + STRANGERS {
             match tracer::next_event() {
                 None => return,
                 Some(Event::Stopped(stop)) => self.stopped(stop, visitor, woke_ns),
@@ -86,7 +91,11 @@ impl Hand<'_> {
                 if thread.state == State::Listening {
                     thread.state = State::Running;
                 }
+                let is_signal = matches!(stop.why(), Why::Signal(_));
                 stop.resume();
+                if is_signal {
+                    self.awake.signalled(clock::monotonic_ns());
+                }
             }
         }
     }
@@ -104,13 +113,10 @@ impl Hand<'_> {
         let is_seen = registers.is_ok();
         let verdict = match registers {
             Err(_) => Some(Verdict::Lost),
-            Ok(registers) if arch::interrupted(&registers, memory) => {
-                self.holders.calls.found(true);
-                None
-            }
             Ok(registers) => {
-                self.holders.calls.found(registers.syscall >= 0);
-                Some(visitor.held(thread.key, &registers, memory))
+                let call = arch::in_call(&registers, memory);
+                self.holders.calls.found(call != InCall::No);
+                (call != InCall::Asleep).then(|| visitor.held(thread.key, &registers, memory))
             }
         };
         let why = stop.why();
@@ -158,7 +164,10 @@ impl Hand<'_> {
     }
 
     fn ended(&mut self, tid: u32, exit: tracer::Exit, visitor: &mut dyn Visitor) {
-        let Some(thread) = self.session.table.find(tid) else { return };
+        let Some(thread) = self.session.table.find(tid) else {
+            // It found no place; if it was a child of ours, it is waited for elsewhere.
+            return crate::spawn::reaped(tid, exit);
+        };
         let (key, slot) = (thread.key, thread.slot);
         self.end_thread(slot, visitor);
         let target = &self.session.targets[usize::from(key.process)];

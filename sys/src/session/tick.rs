@@ -6,7 +6,7 @@ use super::{Asleep, Verdict, Visitor};
 use crate::process::{Activity, cpu_time_ns};
 use crate::tracer::Seized;
 use crate::{Errno, clock};
-use rustix::thread::sched_getcpu;
+use rustix::thread::{CpuSet, sched_getcpu};
 
 /// Threads asked to stop before those that already stand are served: so that on a large machine none of
 /// them stands long while others are still being asked.
@@ -53,7 +53,7 @@ impl Hand<'_> {
         let looks_at_all = !self.crowded || self.session.ticks.is_multiple_of(CROWDED_APART);
         let is_told = self.crowded && !wall && self.holders.have_all();
         let look = Look { due, is_told, at_all: looks_at_all };
-        self.running = 0;
+        (self.running, self.cpus) = (0, CpuSet::new());
         self.session.ticks = self.session.ticks.wrapping_add(1);
         for offset in 0..count {
             // Not always the same thread first.
@@ -66,7 +66,7 @@ impl Hand<'_> {
             }
         }
         if looks_at_all {
-            self.crowded = self.running > self.holders.seen().max(1);
+            self.crowded = self.running > self.cpus.count().max(1) as usize;
         }
         let soon_ns = self.holders.release(self.session.beat.next_ns());
         if soon_ns > 0 && asked > 0 {
@@ -157,6 +157,11 @@ impl Hand<'_> {
                 target.idle = false;
                 target.told_threads = Some(running.threads);
                 self.running += 1;
+                if running.cpu < CpuSet::MAX_CPU {
+                    self.cpus.set(running.cpu);
+                }
+                // Also those of threads that are not asked: without that it cannot be told whether they ran.
+                self.holders.see(running.cpu);
                 running.cpu
             }
         };
@@ -194,7 +199,6 @@ impl Hand<'_> {
             }
         }
         let thread = &mut self.session.table.threads[slot];
-        self.holders.see(cpu);
         // Of more threads than CPUs another one gets the CPU of one that stands.
         if !self.crowded && cpu != sched_getcpu() {
             self.awake.keep();

@@ -46,8 +46,11 @@ fn a_tracer_that_is_asked_to_end_reports_and_leaves_the_target_unharmed() {
         tracer.send(signal);
         let report = tracer.report();
         report.adds_up();
-        let taken =
-            format!("Signal(Taken {{ signal: {}, sender: {} }})", signal.as_raw(), std::process::id());
+        let taken = format!(
+            "Signal(Taken {{ signal: {}, sender: {}, is_kernels: false }})",
+            signal.as_raw(),
+            std::process::id()
+        );
         assert_eq!(report.text("end"), taken);
         target.is_unharmed();
     }

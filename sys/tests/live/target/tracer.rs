@@ -81,11 +81,11 @@ impl Visitor for Reader {
         let until = now + self.linger;
         self.since = Some(now);
         let mut stack = [0; 1024];
-        if memory.read(registers.sp(arch::HOST), &mut stack[..8]).is_err() {
+        // One read, as a sampler makes.
+        if memory.read_prefix(registers.sp(arch::HOST), &mut stack) < 8 {
             self.unreadable += 1;
             return Verdict::Lost;
         }
-        memory.read_prefix(registers.sp(arch::HOST), &mut stack);
         // What can read nothing has no reason to stay.
         while Instant::now() < until && (self.is_patient || memory.word(registers.sp(arch::HOST)).is_ok()) {
             std::hint::spin_loop();
