@@ -47,6 +47,8 @@ pub(super) struct Thread {
     pub cpu_ns: Option<u64>,
     /// Ticks that it waited for a CPU.
     pub starved: u64,
+    /// It did when that was last looked at.
+    pub starves: bool,
     pub refusals: u32,
     pub budget: Budget,
     pub counts: Counts,
@@ -152,6 +154,7 @@ impl Table {
             missed_from_ns: None,
             cpu_ns: None,
             starved: 0,
+            starves: false,
             refusals: 0,
             budget: Budget::default(),
             counts: Counts::default(),

@@ -133,6 +133,9 @@ impl Hand<'_> {
                 if !thread.counted {
                     return false;
                 }
+                // As it was when all were looked at.
+                thread.starves &= !has_run && !look.at_all;
+                thread.starved += if thread.starves { due } else { 0 };
                 thread.counts.wanted += due;
                 let place = if wall { gauge.waits_at() } else { None };
                 let verdict = place.map(|(pc, sp)| {
@@ -160,8 +163,10 @@ impl Hand<'_> {
                 if running.cpu < CpuSet::MAX_CPU {
                     self.cpus.set(running.cpu);
                 }
-                // Also those of threads that are not asked: without that it cannot be told whether they ran.
-                self.holders.see(running.cpu);
+                // Also those of threads that are not asked: else it cannot be told at the next tick whether they ran.
+                if self.crowded {
+                    self.holders.see(running.cpu);
+                }
                 running.cpu
             }
         };
@@ -170,6 +175,7 @@ impl Hand<'_> {
         if !has_run {
             thread.counts.idle += due;
             thread.starved += due;
+            thread.starves = true;
             return false;
         }
         thread.counts.lost += due - 1;
@@ -199,6 +205,7 @@ impl Hand<'_> {
             }
         }
         let thread = &mut self.session.table.threads[slot];
+        self.holders.see(cpu);
         // Of more threads than CPUs another one gets the CPU of one that stands.
         if !self.crowded && cpu != sched_getcpu() {
             self.awake.keep();
