@@ -208,11 +208,24 @@ fn a_debugger_of_node_flame_itself_is_refused() {
 fn a_missing_permission_says_which_and_what_helps() {
     let mut target = Target::node();
     let line = format!("{} text 1", target.pid());
-    let ended = without_privileges(&line);
+    let ended = as_another_user(&line, &[]);
     ended.assert(
         1,
         &[&format!("cannot attach to {}", target.pid()), "Operation not permitted", "CAP_SYS_PTRACE", "root"],
     );
+    target.assert_unharmed();
+}
+
+/// Files of /proc have an owner and rights of their own, for which it takes other capabilities.
+#[test]
+fn the_capability_to_trace_is_all_that_it_takes() {
+    let mut target = Target::node();
+    let words = ["--inh-caps=-all,+sys_ptrace", "--ambient-caps=-all,+sys_ptrace"];
+    for command in ["folded 1", "dump"] {
+        let ended = as_another_user(&format!("{} {command}", target.pid()), &words);
+        ended.assert(0, &[]);
+        assert!(ended.stdout.contains("burn:"), "{command}: {}", ended.stdout);
+    }
     target.assert_unharmed();
 }
 
@@ -418,11 +431,10 @@ fn found(command: &str) -> PathBuf {
     std::env::split_paths(&path).map(|folder| folder.join(command)).find(|file| file.exists()).unwrap()
 }
 
-/// Runs node-flame as somebody who may not trace the target: as another user if root runs this, and
-/// on a process of root's otherwise.
-fn without_privileges(line: &str) -> common::Ended {
+/// Runs node-flame as another user than the target's, with no capability but what these words give it.
+fn as_another_user(line: &str, capabilities: &[&str]) -> common::Ended {
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]).args(capabilities);
     // The build directory may be closed to others.
     let scratch = Scratch::new("unprivileged");
     fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o755)).unwrap();
