@@ -144,6 +144,19 @@ fn twelve_busy_threads_are_held_for_less_than_5_ms_together() {
 }
 
 #[test]
+fn the_end_of_the_process_is_said_unless_it_is_quiet() {
+    for (option, is_said) in [("", true), ("--quiet", false)] {
+        let target = Target::script("console.log('ready'); setTimeout(() => {}, 1000);", &[]);
+        // It looks for two seconds there at threads that wait.
+        let ended = common::node_flame_on_an_old_kernel(&format!("{} dump {option}", target.pid()));
+        ended.assert(0, &[]);
+        let said = format!("{} exited", target.pid());
+        assert_eq!(ended.stderr.contains(&said), is_said, "{ended:?}");
+        assert_eq!(ended.stderr.is_empty(), !is_said, "{ended:?}");
+    }
+}
+
+#[test]
 fn a_stopped_process_is_dumped_and_stays_stopped() {
     let target = Target::script(&program("for (;;) Math.random();"), &[]);
     common::kill(target.pid(), "STOP");

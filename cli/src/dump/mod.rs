@@ -93,7 +93,7 @@ pub fn dump(wanted: &command::Dump) -> Result<ExitCode, Failure> {
             held.total_ns += outcome.pauses.total_ns;
             held.longest_ns = held.longest_ns.max(outcome.pauses.max_ns);
             if outcome.end != End::Time {
-                if let Some(ended) = message::end(&outcome.end) {
+                if let Some(ended) = message::end(&outcome.end).filter(|_| !wanted.quiet) {
                     say(&format!("{pid} {ended}."));
                 }
                 break 'looks;

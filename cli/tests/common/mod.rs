@@ -138,6 +138,13 @@ pub fn node_flame(line: &str) -> Ended {
     output.expect("node-flame starts").into()
 }
 
+/// Runs node-flame as on a kernel that does not tell where threads wait: it believes to be on Linux 2.6.
+pub fn node_flame_on_an_old_kernel(line: &str) -> Ended {
+    let mut command = Command::new("setarch");
+    command.args([std::env::consts::ARCH, "--uname-2.6", NODE_FLAME]).args(line.split_whitespace());
+    command.stdin(Stdio::null()).output().expect("setarch, of util-linux, starts").into()
+}
+
 /// Starts node-flame with these words.
 pub fn start_node_flame(line: &str) -> Child {
     Command::new(NODE_FLAME)
