@@ -7,7 +7,7 @@
 use crate::command;
 use crate::member::Member;
 use crate::message::Failure;
-use crate::target::{Files, Target};
+use crate::target::{Files, Target, is_called_node};
 use flame_core::profile::{Merger, Meta, Receipt};
 use flame_sys::attach::Refusal;
 use flame_sys::clock;
@@ -120,7 +120,7 @@ pub struct Found {
     pub refusal: Option<Failure>,
     refused: u64,
     /// Those that gave no sample.
-    unseen: u64,
+    pub unseen: u64,
     no_room: u64,
     left_out: u64,
     remarks: Vec<(u64, String)>,
@@ -219,7 +219,7 @@ impl Found {
             Err(failure) => failure,
         };
         // What cannot be looked at may be anything.
-        let is_named = process.exe().is_ok_and(|exe| exe.ends_with(b"/node"));
+        let is_named = process.exe().is_ok_and(|exe| is_called_node(&String::from_utf8_lossy(&exe)));
         if !matches!(failure, Failure::Unsupported(..)) && !is_named {
             return None;
         }

@@ -73,7 +73,7 @@ pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> R
     };
     let written = run
         .map_err(|failure| match failure {
-            Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie) | Failure::NoNodeBelow(_) => {
+            Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie) | Failure::NoNodeBelow(_, false) => {
                 Failure::NoNode
             }
             other => other,

@@ -6,7 +6,7 @@
 use crate::command;
 use crate::message::{self, Failure};
 use crate::output::Output;
-use crate::target::{Files, NodeVersion, Place, place_of, title_or_script};
+use crate::target::{Files, NodeVersion, Place, is_called_node, place_of, title_or_script};
 use flame_core::maps::{LEAST_V8, Maps, ModuleId, may_hold_v8};
 use flame_core::v8::image::{Image, version_in};
 use flame_render::listing::{self, Listed};
@@ -153,7 +153,7 @@ impl Lister {
         let (id, size) = match process.exe_id() {
             Ok(exe) => exe,
             // Another user's: its name must tell.
-            Err(Errno::ACCESS | Errno::PERM) => return is_called_node(process).then_some(UNSEEN),
+            Err(Errno::ACCESS | Errno::PERM) => return calls_itself_node(process).then_some(UNSEEN),
             Err(_) => return None,
         };
         let known = self.executables.iter().find(|known| known.0 == id).map(|known| known.1);
@@ -219,12 +219,11 @@ impl Lister {
     }
 }
 
-fn is_called_node(process: &Process) -> bool {
+fn calls_itself_node(process: &Process) -> bool {
     let arguments = process.arguments().unwrap_or_default();
     let first = arguments.split(|byte| *byte == 0).next().unwrap_or_default();
-    let base = first.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let name = process.thread_name(process.pid()).unwrap_or_default();
-    [base, name.as_bytes()].into_iter().any(|name| name == b"node" || name == b"nodejs")
+    is_called_node(&name) || is_called_node(&String::from_utf8_lossy(first))
 }
 
 #[cfg(test)]

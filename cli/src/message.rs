@@ -28,8 +28,8 @@ pub enum Failure {
     Start(Option<String>, io::Error),
     /// The command of `run` ended, and no Node process was seen.
     NoNode,
-    /// No Node process was seen in this one's family.
-    NoNodeBelow(u32),
+    /// No Node process was seen in this one's family, or those that were never ran.
+    NoNodeBelow(u32, bool),
     /// The process cannot be profiled.
     Refused(u32, Refusal),
     /// The process runs something else than Node.
@@ -105,11 +105,12 @@ impl Display for Failure {
             Failure::NoNode => {
                 f.write_str("the command ended before a Node.js process was seen in it: nothing was profiled")
             }
-            Failure::NoNodeBelow(pid) => {
+            Failure::NoNodeBelow(pid, are_idle) => {
                 write!(
                     f,
                     "no Node.js process that ran was seen in {pid} and what it started: nothing was profiled"
-                )
+                )?;
+                f.write_str(if *are_idle { "; `--wall` shows where those wait that are there" } else { "" })
             }
             Failure::Refused(pid, refusal) => refused(f, *pid, refusal),
             Failure::NotNode(pid, program) => not_node(f, *pid, program),

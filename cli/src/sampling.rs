@@ -121,7 +121,8 @@ pub fn sample_family(
     let found = scout.end(members);
     let outcome = outcome.map_err(|refusal| Failure::Refused(pid, refusal))?;
     if found.processes == 0 {
-        return Err(found.refusal.unwrap_or(Failure::NoNodeBelow(pid)));
+        let are_idle = found.unseen > 0 && !wanted.wall;
+        return Err(found.refusal.unwrap_or(Failure::NoNodeBelow(pid, are_idle)));
     }
     finish_meta(&mut meta, &outcome);
     if let session::End::Target(_) = outcome.end {

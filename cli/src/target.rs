@@ -60,13 +60,8 @@ pub struct Target {
 impl Target {
     /// The Node process of this number, or why it cannot be profiled.
     pub fn open(pid: u32, files: &mut Files) -> Result<Target, Failure> {
-        files.unread = None;
         if let Some(target) = Target::find(pid, files)? {
             return Ok(target);
-        }
-        if let Some(unread) = files.unread.take() {
-            // It may hold V8 all the same.
-            return Err(Failure::Unread(pid, unread));
         }
         let process = Process::open(pid).map_err(|_| Failure::Refused(pid, Refusal::NoSuchProcess))?;
         Err(Failure::NotNode(pid, program(&process, files)))
@@ -74,11 +69,15 @@ impl Target {
 
     /// The same; `None` for a process that is not Node.
     pub fn find(pid: u32, files: &mut Files) -> Result<Option<Target>, Failure> {
+        files.unread = None;
         let refused = |refusal| Failure::Refused(pid, refusal);
         let process = attach::check(pid).map_err(refused)?;
         let maps = maps(&process).map_err(|errno| refused(attach::refused(&process, errno)))?;
         let objects = files.objects(&process, &maps);
-        let Some((v8, elf)) = files.holder_of_v8(&objects) else { return Ok(None) };
+        let Some((v8, elf)) = files.holder_of_v8(&objects) else {
+            // What could not be read may hold it all the same.
+            return files.unread.take().map_or(Ok(None), |unread| Err(Failure::Unread(pid, unread)));
+        };
         let image = match files.image(&elf) {
             None => return Ok(None),
             Some(Err(unsupported)) => return Err(Failure::Unsupported(pid, *unsupported)),
@@ -305,15 +304,22 @@ fn command(process: &Process) -> String {
     command
 }
 
+/// Whether a program is called as Node is: `nodejs`, and `node22` or `node-v22.1`, too.
+pub fn is_called_node(path: &str) -> bool {
+    let name = path.trim_end_matches(" (deleted)").rsplit('/').next().unwrap_or_default();
+    let versioned = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | 'v');
+    matches!(name.trim_end_matches(versioned), "node" | "nodejs")
+}
+
 /// What a process calls itself (`process.title`), or its script, from its arguments. A title has taken the
 /// place of the executable's name, and of all arguments that it is longer than.
 pub fn title_or_script(arguments: &str, exe: &str) -> String {
     let mut words = arguments.split('\0');
     let first = words.next().unwrap_or_default();
     let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    // By a link it may be called `node18`. A title that is a path to a program is none.
-    let versioned = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | 'v');
-    let is_plain = matches!(base(first).trim_end_matches(versioned), "" | "node" | "nodejs")
+    // A title that is a path to a program is none.
+    let is_plain = first.is_empty()
+        || is_called_node(first)
         || base(first) == base(exe)
         || ["/", "./", "../"].iter().any(|start| first.starts_with(start)) && !first.contains(' ');
     match script(words) {
@@ -382,6 +388,16 @@ mod tests {
         assert_eq!(of("-e secret"), Some("[eval]"));
         assert_eq!(of("--max-old-space-size=100"), None);
         assert_eq!(of(""), None);
+    }
+
+    #[test]
+    fn a_node_is_known_by_its_name_whatever_its_version_and_after_an_upgrade() {
+        for path in ["node", "/usr/bin/nodejs", "/usr/bin/node (deleted)", "node22", "/opt/node-v22.1 (deleted)"] {
+            assert!(is_called_node(path), "{path}");
+        }
+        for path in ["", "/srv/node/server", "nodemon", "/usr/bin/dash", "/opt/my-node"] {
+            assert!(!is_called_node(path), "{path}");
+        }
     }
 
     #[test]

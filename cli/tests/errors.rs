@@ -394,6 +394,47 @@ fn an_output_that_cannot_be_made_is_said_before_the_sampling() {
 }
 
 #[test]
+fn a_family_of_idle_nodes_is_told_what_shows_them() {
+    let idle = "process.stdin.on('data', (data) => process.stdout.write(data)); console.log('ready');";
+    let mut target = Target::script(idle, &[]);
+    let line = format!("{} folded 0.5 --children", target.pid());
+    node_flame(&line).assert(1, &["no Node.js process that ran was seen", "`--wall` shows where those wait"]);
+    node_flame(&format!("{line} --wall")).assert(0, &["Samples: "]);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_node_of_a_family_that_is_refused_is_said_whatever_it_is_called_and_after_an_upgrade() {
+    let scratch = Scratch::new("upgraded");
+    let path = scratch.path("node22");
+    fs::copy(fs::canonicalize(found("node")).unwrap(), &path).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "\"$0\" -e \"console.log('ready'); process.stdin.resume()\"; true"]).arg(&path);
+    let mut shell = Target::start(&mut shell);
+    assert_eq!(shell.line(), "ready");
+    fs::remove_file(&path).unwrap();
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.pid())).unwrap();
+    let node: u32 = children.trim().parse().unwrap();
+    let first = start_node_flame(&format!("{node} text 60"));
+    wait_until("the first one has attached", || is_traced(node));
+    let ended = node_flame(&format!("{} text 0.5 --children", shell.pid()));
+    kill(first.id(), "TERM");
+    common::Ended::from(first.wait_with_output().unwrap()).assert(0, &[]);
+    ended.assert(1, &[&format!("cannot attach to {node}: it is already traced by node-flame")]);
+    shell.end();
+}
+
+#[test]
+fn an_executable_of_a_family_that_cannot_be_mapped_is_said() {
+    let mut target = Target::node();
+    let line = format!("{} text 1 --children", target.pid());
+    let script = format!("ulimit -v 65536; exec {} {line}", common::NODE_FLAME);
+    let ended = common::Ended::from(Command::new("sh").args(["-c", &script]).output().unwrap());
+    ended.assert(1, &["cannot tell whether", "could not map /", "Out of memory"]);
+    target.assert_unharmed();
+}
+
+#[test]
 fn files_that_cannot_be_compared_are_said() {
     let scratch = Scratch::new("diff");
     let (stacks, empty) = (scratch.file("stacks", "a;b 3\na;c 1\n"), scratch.file("empty", ""));
