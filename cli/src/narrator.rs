@@ -6,6 +6,7 @@
 use crate::command;
 use crate::message::Failure;
 use flame_render::Printable;
+use rustix::fs::FileType;
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -57,11 +58,16 @@ impl Narrator {
         // The terminal of a command that is run is its own.
         let show_progress =
             matches!(profile.target, command::Target::Pid(_)) && std::io::stderr().is_terminal();
+        let stop = if goes_to_a_pipe(profile) {
+            format!("kill -INT {}", std::process::id())
+        } else {
+            "Ctrl-C".to_owned()
+        };
         let first =
             format!("Sampling {pid} for {}s, outputting {}.", length.as_secs_f64(), profile.format.name());
         // Without a thread to speak, the run goes on in silence.
         let thread = std::thread::Builder::new().name("narrator".into());
-        let thread = thread.spawn(move || narrate(&first, length, show_progress, &receiver));
+        let thread = thread.spawn(move || narrate(&first, length, show_progress.then_some(&stop), &receiver));
         Narrator { thread: thread.ok().map(|thread| (sender, thread)) }
     }
 
@@ -94,7 +100,15 @@ impl Teller {
     }
 }
 
-fn narrate(first: &str, length: Duration, show_progress: bool, words: &Receiver<Word>) {
+/// The profile goes to a program that a Ctrl-C would end too, so that there were nobody to take it.
+fn goes_to_a_pipe(profile: &command::Profile) -> bool {
+    let is_stdout = profile.output.as_deref().is_none_or(|path| path == "-");
+    let stat = rustix::fs::fstat(std::io::stdout()).ok().filter(|_| is_stdout);
+    stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+}
+
+/// `stop`: how the run is ended, for the progress line, if that is shown.
+fn narrate(first: &str, length: Duration, stop: Option<&String>, words: &Receiver<Word>) {
     let mut stderr = std::io::stderr();
     let mut shown: Option<Instant> = None;
     let mut started = Instant::now();
@@ -105,12 +119,14 @@ fn narrate(first: &str, length: Duration, show_progress: bool, words: &Receiver<
                 started = Instant::now();
                 let _ = writeln!(stderr, "{first}");
             }
-            Word::Taken(taken) if show_progress && shown.is_none_or(|at| at.elapsed() >= REFRESH) => {
+            Word::Taken(taken) => {
+                let Some(stop) = stop.filter(|_| shown.is_none_or(|at| at.elapsed() >= REFRESH)) else {
+                    continue;
+                };
                 shown = Some(Instant::now());
-                let (line, columns) = (progress(started.elapsed(), length, taken), columns());
+                let (line, columns) = (progress(started.elapsed(), length, taken, stop), columns());
                 let _ = write!(stderr, "\r{line:columns$.columns$}\r");
             }
-            Word::Taken(_) => {}
         }
     }
     if shown.is_some() {
@@ -119,9 +135,9 @@ fn narrate(first: &str, length: Duration, show_progress: bool, words: &Receiver<
     }
 }
 
-fn progress(elapsed: Duration, length: Duration, taken: u64) -> String {
+fn progress(elapsed: Duration, length: Duration, taken: u64, stop: &str) -> String {
     let left = length.saturating_sub(elapsed).as_secs_f64().ceil();
-    format!("{taken} samples, {left} s left (Ctrl-C ends and writes)")
+    format!("{taken} samples, {left} s left ({stop} ends and writes)")
 }
 
 /// Says on stderr what went wrong. Where that is gone, the exit code still tells.
@@ -143,10 +159,10 @@ mod tests {
 
     #[test]
     fn the_progress_line_fits_its_columns() {
-        let line = progress(Duration::from_secs(1), Duration::from_secs(31_536_000), 9_999_999_999);
+        let line = progress(Duration::from_secs(1), Duration::from_secs(31_536_000), 9_999_999_999, "Ctrl-C");
         assert!(line.len() < COLUMNS, "{line}");
-        let line = progress(Duration::from_millis(2500), Duration::from_secs(10), 247);
-        assert_eq!(line, "247 samples, 8 s left (Ctrl-C ends and writes)");
+        let line = progress(Duration::from_millis(2500), Duration::from_secs(10), 247, "kill -INT 4194304");
+        assert_eq!(line, "247 samples, 8 s left (kill -INT 4194304 ends and writes)");
         assert_eq!([0, 1, 40, 71, 200].map(columns_of), [70, 0, 39, 70, 70]);
     }
 }

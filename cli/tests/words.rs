@@ -3,7 +3,9 @@
 mod common;
 
 use common::{NODE_FLAME, Scratch, Target, node_flame};
-use std::process::Command;
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_first_line_says_what_is_done_and_the_last_ones_what_came_of_it() {
@@ -41,6 +43,28 @@ fn a_terminal_is_told_how_far_it_is() {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     let states = shown.split(['\r', '\n']).filter(|state| state.contains("samples")).count();
     assert!(states >= 2, "{shown:?}");
-    assert!(shown.contains("Samples: "), "{shown:?}");
+    assert!(shown.contains("Samples: ") && shown.contains("(Ctrl-C ends and writes)"), "{shown:?}");
+    target.assert_unharmed();
+}
+
+#[test]
+fn where_a_ctrl_c_would_end_the_reader_too_another_way_to_end_is_shown() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("pipe");
+    let (mut target, output) = (Target::node(), scratch.path("out"));
+    let line = format!("{NODE_FLAME} {} folded 30 | cat > {}", target.pid(), output.display());
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut terminal = terminal.spawn().expect("script runs");
+    let (mut shown, mut bytes) = (String::new(), [0; 256]);
+    let pid = common::eventually("the progress line is there", || {
+        let length = terminal.stdout.as_mut().unwrap().read(&mut bytes).unwrap();
+        shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
+        shown.split("(kill -INT ").nth(1)?.split_once(" ends and writes)")?.0.parse().ok()
+    });
+    common::kill(pid, "INT");
+    let ended = common::Ended::from(terminal.wait_with_output().unwrap());
+    assert!(ended.stdout.contains("Samples: "), "{shown:?} {ended:?}");
+    assert!(fs::read_to_string(output).unwrap().contains("burn:"));
     target.assert_unharmed();
 }
