@@ -469,6 +469,22 @@ mod tests {
         assert!(help.lines().all(|line| line.chars().count() <= 90));
     }
 
+    #[test]
+    fn the_help_names_every_option_of_each_verb() {
+        let (_, usage) = include_str!("help.txt").split_once("\nUsage: ").unwrap();
+        for (verb, line) in
+            [("<pid> dump ", "1 dump"), ("<pid> top ", "1 top"), ("ps ", "ps"), ("diff ", "diff a b")]
+        {
+            let told = usage.split("node-flame ").find(|told| told.starts_with(verb)).unwrap();
+            for option in ["-r HZ", "-o FILE", "-q", "--native on|off", "--max-pause PCT", "--json", "--args"]
+            {
+                let given = option.replace("HZ", "9").replace("on|off", "off").replace("PCT", "9");
+                let is_taken = parsed(&format!("{line} {given}")).is_ok();
+                assert_eq!(told.contains(&format!("[{option}]")), is_taken, "{verb}{option}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_arguments_make_it_panic(
