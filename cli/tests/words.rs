@@ -33,6 +33,25 @@ fn quiet_means_nothing_but_errors() {
 }
 
 #[test]
+fn that_the_kernel_does_not_tell_where_threads_wait_is_said_at_the_start_and_at_the_end() {
+    let _turn = common::turn();
+    let mut target = Target::node();
+    let line = format!("{} flame 0.3 --wall", target.pid());
+    let words = "threads that wait count as idle in spite of --wall: Linux tells where they are from 5.7 on";
+    for (ended, times) in [
+        (common::node_flame_on_an_old_kernel(&line), 2),
+        (common::node_flame_on_an_old_kernel(&format!("{line} --children")), 2),
+        (common::node_flame_on_an_old_kernel(&line.replace(" --wall", "")), 0),
+        (node_flame(&line), 0),
+    ] {
+        ended.assert(0, &[]);
+        assert_eq!(ended.stderr.matches(words).count(), times, "{ended:?}");
+        assert_eq!(ended.stdout.contains(words), times > 0);
+    }
+    target.assert_unharmed();
+}
+
+#[test]
 fn a_terminal_is_told_how_far_it_is() {
     let _turn = common::turn();
     let scratch = Scratch::new("progress");

@@ -37,7 +37,7 @@ impl Gauge {
     /// Opens them. `wall`: it will be asked where the thread waits, too.
     pub fn open(process: &Process, tid: u32, wall: bool) -> Result<Self, Errno> {
         let open = |name: &str| open_at(Some(&process.dir), &format!("task/{tid}/{name}"));
-        let syscall = (wall && syscall_file_is_safe()).then(|| open("syscall").ok()).flatten();
+        let syscall = (wall && tells_where_threads_wait()).then(|| open("syscall").ok()).flatten();
         Ok(Gauge { stat: open("stat")?, schedstat: OnceCell::new(), syscall })
     }
 
@@ -116,9 +116,11 @@ impl Process {
     }
 }
 
-/// Before 5.7 (`lock_trace` in `fs/proc/base.c`) the file takes the mutex that an exec holds while it waits for all
-/// other threads of the process to be reaped; those are reaped by us, if we trace them. `stat` takes no such lock.
-fn syscall_file_is_safe() -> bool {
+/// Whether the kernel can be asked where threads wait, by their files `syscall`: from Linux 5.7 on.
+///
+/// Before (`lock_trace` in `fs/proc/base.c`) the file takes the mutex that an exec holds while it waits for all other
+/// threads of the process to be reaped; those are reaped by us, if we trace them. `stat` takes no such lock.
+pub fn tells_where_threads_wait() -> bool {
     static SAFE: OnceLock<bool> = OnceLock::new();
     *SAFE.get_or_init(|| {
         let name = rustix::system::uname();
