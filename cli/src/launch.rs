@@ -68,14 +68,14 @@ pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> R
             sampling::sample_family(&signals, child.pid(), name, &mut files, wanted, Some(&heir))
         })
     } else {
-        node(&mut child, &heir, &signals, &mut files)
+        node(&mut child, &heir, &signals, &mut files, wanted)
             .and_then(|target| sampling::sample(&signals, target, &mut files, wanted, Some(&heir)))
     };
     let written = run
         .map_err(|failure| match failure {
-            Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie) | Failure::NoNodeBelow(_, false) => {
-                Failure::NoNode
-            }
+            Failure::Refused(_, Refusal::NoSuchProcess | Refusal::Zombie)
+            | Failure::NoNodeBelow(_, false)
+            | Failure::NoNode(_) => Failure::NoNode(child.try_wait().is_some()),
             other => other,
         })
         .and_then(|run| {
@@ -95,11 +95,17 @@ pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> R
 }
 
 /// Waits until the command is a Node process, or has started one.
-fn node(child: &mut Child, heir: &Heir, signals: &Blocked, files: &mut Files) -> Result<Target, Failure> {
+fn node(
+    child: &mut Child,
+    heir: &Heir,
+    signals: &Blocked,
+    files: &mut Files,
+    wanted: &command::Profile,
+) -> Result<Target, Failure> {
     let mut met: HashMap<(u32, FileId), Instant> = HashMap::new();
     let mut judge = |process: &Process| {
         if files.is_node(process.pid()) {
-            return if is_wrapper(process) { Match::Perhaps } else { Match::Yes };
+            return if wrapper(process).is_some() { Match::Perhaps } else { Match::Yes };
         }
         let image = process.image().ok().flatten().map(|image| image.id);
         let since = image.map(|image| *met.entry((process.pid(), image)).or_insert_with(Instant::now));
@@ -110,14 +116,30 @@ fn node(child: &mut Child, heir: &Heir, signals: &Blocked, files: &mut Files) ->
             _ => Match::No,
         }
     };
+    let mut is_told = wanted.quiet;
+    let mut late = |pid| {
+        if !std::mem::replace(&mut is_told, true) {
+            let name = target::command_of(pid).unwrap_or_default();
+            let words = "and no Node.js yet; the sampling begins with one";
+            say(&format!("Note: the command runs {name} ({pid}), {words}."));
+        }
+    };
     loop {
-        match child.find(signals, PATIENCE, &mut judge) {
-            Found::Process(process) => return Target::open(process.pid(), files),
-            Found::Ended(_) => return Err(Failure::NoNode),
+        match child.find(signals, PATIENCE, &mut judge, &mut late) {
+            Found::Process(process) => {
+                if let Some(name) = wrapper(&process).filter(|_| !wanted.quiet) {
+                    say(&format!(
+                        "Note: {name} itself is sampled: it has started no other Node.js in 2 s (`--children` \
+                         follows what it starts)."
+                    ));
+                }
+                return Target::open(process.pid(), files);
+            }
+            Found::Ended(_) => return Err(Failure::NoNode(true)),
             Found::Signal(taken) => {
                 heir.take(taken, signals);
                 if ends(taken) {
-                    return Err(Failure::NoNode);
+                    return Err(Failure::NoNode(false));
                 }
             }
         }
@@ -208,14 +230,15 @@ impl Heir {
     }
 }
 
-/// Whether a process is a program that starts others. Such programs also put their name in the place of
+/// What a process is called that is a program that starts others. Such programs also put their name in the place of
 /// the arguments: `npm run build`.
-fn is_wrapper(process: &Process) -> bool {
+fn wrapper(process: &Process) -> Option<String> {
     let arguments = process.arguments().unwrap_or_default();
     let arguments = String::from_utf8_lossy(&arguments);
     let mut words = arguments.split('\0');
     let title = words.next().unwrap_or_default().split(' ').next().unwrap_or_default();
-    [title, words.next().unwrap_or_default()].into_iter().any(is_wrapper_name)
+    let names = [title, words.next().unwrap_or_default()];
+    names.into_iter().find(|name| is_wrapper_name(name)).map(str::to_owned)
 }
 
 fn is_wrapper_name(path: &str) -> bool {

@@ -26,8 +26,8 @@ pub enum Failure {
     Diff(DiffError),
     /// The command of `run` could not be started.
     Start(Option<String>, io::Error),
-    /// The command of `run` ended, and no Node process was seen.
-    NoNode,
+    /// No Node process was seen in the command of `run`, and whether that has ended.
+    NoNode(bool),
     /// No Node process was seen in this one's family, or those that were never ran.
     NoNodeBelow(u32, bool),
     /// The process cannot be profiled.
@@ -102,8 +102,12 @@ impl Display for Failure {
                 let program = program.as_deref().unwrap_or_default();
                 write!(f, "cannot start {}: {}", Printable(program), system_words(error))
             }
-            Failure::NoNode => {
-                f.write_str("the command ended before a Node.js process was seen in it: nothing was profiled")
+            Failure::NoNode(has_ended) => {
+                f.write_str(match has_ended {
+                    true => "the command ended before a Node.js process was seen in it",
+                    false => "no Node.js process was seen in the command until now",
+                })?;
+                f.write_str(": nothing was profiled")
             }
             Failure::NoNodeBelow(pid, are_idle) => {
                 write!(

@@ -100,7 +100,7 @@ pub fn sample(
     drop(sampling);
     narrator.end();
     let outcome = outcome.map_err(|refusal| Failure::Refused(pid, refusal))?;
-    let member = member.ok_or(Failure::NoNode)?;
+    let member = member.ok_or(Failure::NoNode(true))?;
     finish_meta(&mut meta, &outcome);
     meta.ended = message::end(&outcome.end);
     meta.command.clone_from(&member.command);

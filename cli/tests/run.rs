@@ -364,6 +364,48 @@ fn a_command_without_node_says_so_and_keeps_its_exit_code() {
 }
 
 #[test]
+fn what_runs_is_said_once_where_no_node_comes_for_long_and_the_time_begins_with_one() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("late");
+    let output = scratch.path("out");
+    let script = format!("sleep 4; node \"{}\"", busy(&scratch));
+    let late = ended(&mut run("3", &output, &["sh", "-c", &script]));
+    late.assert(
+        0,
+        &["Note: the command runs sleep (", ", and no Node.js yet; the sampling begins", "Wrote "],
+    );
+    assert_eq!(late.stderr.matches("Note: the command runs").count(), 1, "{late:?}");
+    assert!(samples(&output, "burnForTheTest:").0 > 5);
+}
+
+#[test]
+fn a_command_that_has_no_node_yet_is_not_said_to_have_ended() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("yet");
+    let (output, ready) = (scratch.path("out"), scratch.path("ready"));
+    let words = ["no Node.js process was seen in the command until now: nothing was profiled", " runs on"];
+    let script = format!("trap '' TERM; echo $$ > '{}'; sleep 2", ready.display());
+    let child = run("30", &output, &["sh", "-c", &script]).stderr(Stdio::piped()).spawn().unwrap();
+    pid_in(&ready);
+    common::kill(child.id(), "TERM");
+    Ended::from(child.wait_with_output().unwrap()).assert(1, &words);
+    let mut family = Command::new(NODE_FLAME);
+    family.args(["run", "folded", "0.3", "--children", "-o"]).arg(&output).args(["--", "sleep", "1.5"]);
+    ended(family.stdin(Stdio::null())).assert(1, &words);
+    assert!(!output.exists());
+}
+
+#[test]
+fn a_wrapper_that_is_sampled_itself_is_said() {
+    let _turn = common::turn();
+    let scratch = Scratch::new("wrapper");
+    let (output, npm) = (scratch.path("out"), scratch.file("npm", BUSY));
+    let ended = ended(&mut run("30", &output, &["node", &npm, "3000"]));
+    ended.assert(0, &[&format!("Note: {npm} itself is sampled: it has started no other Node"), "Wrote "]);
+    assert!(samples(&output, "burnForTheTest:").0 > 5);
+}
+
+#[test]
 fn a_command_that_cannot_be_started_is_said() {
     let _turn = common::turn();
     let scratch = Scratch::new("missing");

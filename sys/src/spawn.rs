@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Processes that are looked at for one command: a wrapper's own children and theirs.
 const FAMILY: usize = 4096;
 
+/// After so long somebody will wonder.
+const LATE: Duration = Duration::from_secs(3);
+
 /// Exits that the tracer was told, of children of node-flame itself: whoever traces a child of its own
 /// process reaps it for both.
 static REAPED: Mutex<Vec<(u32, Exit)>> = Mutex::new(Vec::new());
@@ -115,14 +118,18 @@ impl Child {
     }
 
     /// Looks for the process to profile, in the command and in all that it starts, until there is one or
-    /// the command ends. `judge` is asked about each process once for each program that it becomes.
+    /// the command ends. `judge` is asked about each process once for each program that it becomes. `patience`:
+    /// what a process that is [`Match::Perhaps`] the one has to start another. `late` is told who was started
+    /// last, again and again once three seconds have brought nothing.
     pub fn find(
         &mut self,
         signals: &Blocked,
         patience: Duration,
         mut judge: impl FnMut(&Process) -> Match,
+        mut late: impl FnMut(u32),
     ) -> Found {
         let start = Instant::now();
+        let mut since = start;
         let mut judged: Vec<Judged> = Vec::new();
         loop {
             if let Some(exit) = self.try_wait() {
@@ -130,6 +137,7 @@ impl Child {
             }
             let family = family(self.pid);
             judged.retain(|known| family.iter().any(|process| process.pid() == known.pid));
+            let last = family.last().map_or(self.pid, Process::pid);
             let mut perhaps = None;
             for process in family {
                 // The command before its exec is still node-flame; a process that is just going has nothing.
@@ -157,8 +165,15 @@ impl Child {
                 }
             }
             let waited = start.elapsed();
-            if let Some(process) = perhaps.filter(|_| waited >= patience) {
-                return Found::Process(process);
+            match perhaps {
+                Some(process) if since.elapsed() >= patience => return Found::Process(process),
+                Some(_) => {}
+                None => {
+                    since = Instant::now();
+                    if waited >= LATE {
+                        late(last);
+                    }
+                }
             }
             // Node runs its first JavaScript after 15 ms at the earliest; a wrapper can take seconds.
             let pause = (waited / 50).clamp(Duration::from_millis(1), Duration::from_millis(50));
@@ -248,7 +263,7 @@ mod tests {
             let arguments = process.arguments().unwrap_or_default();
             if arguments.starts_with(b"sleep") { Match::Yes } else { Match::No }
         };
-        let Found::Process(found) = child.find(&signals, Duration::ZERO, is_sleep) else { panic!() };
+        let Found::Process(found) = child.find(&signals, Duration::ZERO, is_sleep, |_| ()) else { panic!() };
         assert_ne!(found.pid(), child.pid());
         for process in family(child.pid()) {
             let pid = rustix::process::Pid::from_raw(process.pid() as i32).unwrap();
@@ -261,7 +276,7 @@ mod tests {
     fn a_command_that_ends_before_it_is_found_says_how() {
         let signals = Blocked::new();
         let mut child = Child::start(&command(&["sh", "-c", "exit 4"]), &signals).unwrap();
-        let found = child.find(&signals, Duration::ZERO, |_| Match::No);
+        let found = child.find(&signals, Duration::ZERO, |_| Match::No, |_| ());
         assert!(matches!(found, Found::Ended(Exit::Code(4))), "{found:?}");
     }
 
@@ -269,10 +284,15 @@ mod tests {
     fn a_wrapper_that_could_be_meant_is_taken_once_nothing_below_it_turns_up() {
         let signals = Blocked::new();
         let mut child = Child::start(&command(&["sleep", "20"]), &signals).unwrap();
-        let Found::Process(found) = child.find(&signals, Duration::from_millis(50), |_| Match::Perhaps)
-        else {
+        let started = Instant::now();
+        // Met after a while only, it has its time nevertheless.
+        let judge = |_: &Process| {
+            if started.elapsed() < Duration::from_millis(100) { Match::Later } else { Match::Perhaps }
+        };
+        let Found::Process(found) = child.find(&signals, Duration::from_millis(50), judge, |_| ()) else {
             panic!()
         };
+        assert!(started.elapsed() >= Duration::from_millis(150));
         assert_eq!(found.pid(), child.pid());
         let pid = rustix::process::Pid::from_raw(found.pid() as i32).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

@@ -169,11 +169,11 @@ pub fn command() -> i32 {
         let arguments = process.arguments().unwrap_or_default();
         if arguments.starts_with(b"sh\0-c\0i=0") { Match::Yes } else { Match::No }
     };
-    let Found::Process(process) = child.find(&signals, Duration::ZERO, is_busy) else { return 2 };
+    let Found::Process(process) = child.find(&signals, Duration::ZERO, is_busy, |_| ()) else { return 2 };
     sample(&signals, process);
     println!("exit {:?}", child.wait());
     let mut child = Child::start(&shell(BUSY), &signals).expect("a shell");
-    let Found::Process(process) = child.find(&signals, Duration::ZERO, is_busy) else { return 3 };
+    let Found::Process(process) = child.find(&signals, Duration::ZERO, is_busy, |_| ()) else { return 3 };
     sample(&signals, process);
     println!("own {:?}", child.wait());
     0
