@@ -437,12 +437,17 @@ impl Display for OutputError {
                 "cannot write {file}: it is a symbolic link, and those are not followed; name the file \
                  itself, or leave `-o` out for standard output"
             ),
+            OutputCause::NotReplaceable => write!(
+                f,
+                "cannot write {file}: the file that is there may not be replaced: it is another user's in a directory \
+                 with the sticky bit, or immutable; name another file"
+            ),
             OutputCause::Directory(error) => {
                 write!(f, "cannot write {file}: its directory cannot be opened: {}", reason(*error))
             }
             OutputCause::Create(error) => write!(f, "cannot write {file}: {}", reason(*error)),
             OutputCause::Write(error) => {
-                write!(f, "cannot write {file}: {}", system_words(error))?;
+                write!(f, "cannot write {file}: {}", Printable(&system_words(error)))?;
                 match error.kind() {
                     io::ErrorKind::BrokenPipe => f.write_str("; its reader has gone"),
                     io::ErrorKind::StorageFull if self.is_kept => {

@@ -4,14 +4,17 @@
 //! nobody ever sees half of it, an old profile stays until the new one is complete, and what is killed
 //! leaves nothing behind. To take the place of an old file it has a passing name for a moment. Where the
 //! filesystem knows no files without a name (NFS, overlayfs of older kernels), the passing name is there from
-//! the start. The file is made before the sampling starts: a directory that cannot be written to is said at
-//! once, not after an hour of sampling. Symbolic links are refused, never followed: run by root in a directory of
-//! others, a write through a link would overwrite a file of their choice. A file written by root has
-//! mode 0600, since a profile tells paths and names that others may have no right to see; other
-//! users' files have the mode that their umask gives.
+//! the start. The file is made before the sampling starts, and the kernel is asked whether the old one may be
+//! replaced: a place that cannot be written to is said at once, not after an hour of sampling. A file that
+//! cannot take its name all the same keeps the passing one, and that is said. What is a mount of its own, as
+//! a file of a container may be, has no other file in its place: it is written as it is. Symbolic links are
+//! refused, never followed: run by root in a directory of others, a write through a link would overwrite a
+//! file of their choice. A file written by root has mode 0600, since a profile tells paths and names that
+//! others may have no right to see; other users' files have the mode that their umask gives.
 
+use crate::message::system_words;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -56,6 +59,8 @@ pub enum OutputCause {
     Directory(Errno),
     /// What stands there is a directory or a symbolic link.
     NotAFile(FileType),
+    /// The file that is there may not be replaced.
+    NotReplaceable,
     /// The file cannot be made.
     Create(Errno),
     /// Writing failed.
@@ -67,7 +72,7 @@ pub enum OutputCause {
 pub enum Output {
     /// Standard output.
     Stdout,
-    /// A device or pipe with a name, which keeps what it is.
+    /// A device, a pipe with a name, or a mount of its own, which keeps what it is.
     Direct(File, PathBuf),
     /// A file that will take its name when it is whole.
     Replace(Replacement),
@@ -126,7 +131,11 @@ impl Output {
         let is_kept = matches!(self, Output::Replace(_));
         let done = match self {
             Output::Stdout => buffered(Patient(io::stdout().lock()), content),
-            Output::Direct(file, _) => buffered(Patient(&file), content),
+            Output::Direct(file, _) => {
+                // What is no file has nothing in it.
+                let _ = file.set_len(0);
+                buffered(Patient(&file), content)
+            }
             Output::Replace(replacement) => replacement.fill(content),
         };
         done.map_err(|error| OutputError { path, cause: OutputCause::Write(error), is_kept })
@@ -155,8 +164,12 @@ impl Replacement {
                 }
             }
         };
-        let from = self.passing.insert(from);
-        Ok(rustix::fs::renameat(&self.directory, &*from, &self.directory, &self.name)?)
+        // From here on it stays, whatever it is called.
+        self.passing = None;
+        rustix::fs::renameat(&self.directory, &from, &self.directory, &self.name).map_err(|error| {
+            let left = self.path.with_file_name(&from);
+            io::Error::other(format!("{}; the profile is in {}", system_words(&error.into()), left.display()))
+        })
     }
 
     /// Copies what is written to a file with a passing name, where it may not have a name itself.
@@ -226,7 +239,13 @@ fn open_file(path: &Path) -> Result<Output, OutputCause> {
         Err(Errno::NOENT) => replace(directory, name, path),
         Err(error) => Err(OutputCause::Create(error)),
         Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => replace(directory, name, path),
+            FileType::RegularFile if !is_mount(&directory, name) => {
+                // Removes no file: the kernel looks whether it may, and then sees that this is no directory.
+                match rustix::fs::unlinkat(&directory, name, AtFlags::REMOVEDIR) {
+                    Err(Errno::PERM) => Err(OutputCause::NotReplaceable),
+                    _ => replace(directory, name, path),
+                }
+            }
             kind @ (FileType::Directory | FileType::Symlink) => Err(OutputCause::NotAFile(kind)),
             // /dev/null and the like: replacing one by a file would harm the host.
             _ => {
@@ -236,6 +255,12 @@ fn open_file(path: &Path) -> Result<Output, OutputCause> {
             }
         },
     }
+}
+
+/// Whether a file is mounted over another one; before Linux 5.8 nobody can tell.
+fn is_mount(directory: &OwnedFd, name: &OsStr) -> bool {
+    let told = rustix::fs::statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+    told.is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 fn replace(directory: OwnedFd, name: &OsStr, path: &Path) -> Result<Output, OutputCause> {
@@ -384,6 +409,19 @@ mod tests {
         assert!(matches!(error.cause, OutputCause::Write(_)));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(scratch.names(), ["out"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_take_its_name_keeps_the_passing_one() {
+        let scratch = Scratch::new("kept");
+        let path = scratch.0.join("out");
+        let output = Output::open(Some(&path)).unwrap();
+        // In the hour of sampling.
+        fs::create_dir(&path).unwrap();
+        let error = output.write(|to| to.write_all(b"profile")).unwrap_err().to_string();
+        let (words, kept) = error.split_once("; the profile is in ").unwrap();
+        assert_eq!(words, format!("cannot write {}: Is a directory", path.display()));
+        assert_eq!(fs::read(kept).unwrap(), b"profile");
     }
 
     #[test]

@@ -394,6 +394,38 @@ fn an_output_that_cannot_be_made_is_said_before_the_sampling() {
 }
 
 #[test]
+fn a_file_that_may_not_be_replaced_is_said_before_the_sampling_and_left_alone() {
+    let mut target = Target::node();
+    let scratch = Scratch::new("sticky");
+    fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o1777)).unwrap();
+    let file = scratch.file("out", "of somebody else");
+    let started = Instant::now();
+    let ended = without_privileges(&format!("{} text 60 -o {file}", target.pid()));
+    ended.assert(1, &[&format!("cannot write {file}: the file that is there may not be replaced")]);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "of somebody else");
+    // Its own user replaces it there.
+    node_flame(&format!("{} folded 0.3 -o {file}", target.pid())).assert(0, &["Wrote "]);
+    assert!(fs::read_to_string(&file).unwrap().contains("burn:"));
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_file_that_is_a_mount_of_its_own_is_written_as_it_is() {
+    let mut target = Target::node();
+    let scratch = Scratch::new("mount");
+    let (outside, inside) = (scratch.file("outside", &"old\n".repeat(100_000)), scratch.file("inside", ""));
+    let line = format!("{} {} folded 0.3 -o {inside}", common::NODE_FLAME, target.pid());
+    let script = format!("mount --bind {outside} {inside} && {line}");
+    let ended = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
+    common::Ended::from(ended).assert(0, &["Wrote "]);
+    let profile = fs::read_to_string(&outside).unwrap();
+    assert!(profile.contains("burn:") && !profile.contains("old\n"), "{profile}");
+    assert_eq!(fs::read_to_string(&inside).unwrap(), "");
+    target.assert_unharmed();
+}
+
+#[test]
 fn a_family_of_idle_nodes_is_told_what_shows_them() {
     let idle = "process.stdin.on('data', (data) => process.stdout.write(data)); console.log('ready');";
     let mut target = Target::script(idle, &[]);
