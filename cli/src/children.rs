@@ -4,10 +4,11 @@
 //! it finds, since whoever samples has no time for that. It also takes those that have ended: their
 //! profiles become parts of the one that comes out, so that only living processes take memory for samples.
 
+use crate::called;
 use crate::command;
 use crate::member::Member;
 use crate::message::Failure;
-use crate::target::{Files, Target, is_called_node};
+use crate::target::{Files, Target};
 use flame_core::profile::{Merger, Meta, Receipt};
 use flame_sys::attach::Refusal;
 use flame_sys::clock;
@@ -219,7 +220,7 @@ impl Found {
             Err(failure) => failure,
         };
         // What cannot be looked at may be anything.
-        let is_named = process.exe().is_ok_and(|exe| is_called_node(&String::from_utf8_lossy(&exe)));
+        let is_named = process.exe().is_ok_and(|exe| called::is_node(&String::from_utf8_lossy(&exe)));
         if !matches!(failure, Failure::Unsupported(..)) && !is_named {
             return None;
         }

@@ -4,6 +4,7 @@
 //! node-flame's. Signals that somebody sends to node-flame are passed on to it; those of the terminal
 //! reach it anyway.
 
+use crate::called;
 use crate::command;
 use crate::message::Failure;
 use crate::narrator::{complain, say};
@@ -64,7 +65,10 @@ pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> R
     let mut files = Files::default();
     let heir = Heir::new(child.pid());
     let run = if wanted.children {
-        target::command_of(child.pid()).and_then(|name| {
+        // What it is in this moment may be the `env` of a script's first line.
+        let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+        let name = called::program(&words.join("\0"), words.first().map_or("", |word| word));
+        target::command_of(child.pid()).and_then(|_| {
             sampling::sample_family(&signals, child.pid(), name, &mut files, wanted, Some(&heir))
         })
     } else {

@@ -3,10 +3,11 @@
 //! Nothing is traced. What an executable or a library holds is looked up once for each distinct file; a
 //! process that has too little mapped, or whose mappings show no code of V8's size, costs a few system calls.
 
+use crate::called::{is_node, title_or_script};
 use crate::command;
 use crate::message::{self, Failure};
 use crate::output::Output;
-use crate::target::{Files, NodeVersion, Place, is_called_node, place_of, title_or_script};
+use crate::target::{Files, NodeVersion, Place, place_of};
 use flame_core::maps::{LEAST_V8, Maps, ModuleId, may_hold_v8};
 use flame_core::v8::image::{Image, version_in};
 use flame_render::listing::{self, Listed};
@@ -223,7 +224,7 @@ fn calls_itself_node(process: &Process) -> bool {
     let arguments = process.arguments().unwrap_or_default();
     let first = arguments.split(|byte| *byte == 0).next().unwrap_or_default();
     let name = process.thread_name(process.pid()).unwrap_or_default();
-    is_called_node(&name) || is_called_node(&String::from_utf8_lossy(first))
+    is_node(&name) || is_node(&String::from_utf8_lossy(first))
 }
 
 #[cfg(test)]

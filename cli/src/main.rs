@@ -11,6 +11,7 @@
 //! words of [`message`].
 
 mod args;
+mod called;
 mod children;
 mod command;
 mod compare;

@@ -1,5 +1,6 @@
 //! The process to sample: whether it is Node, which, and the object files behind its code.
 
+use crate::called;
 use crate::message::{Failure, Program, Unread};
 use flame_core::elf::Elf;
 use flame_core::maps::{Maps, ModuleId, Region, RegionKind};
@@ -10,7 +11,6 @@ use flame_sys::Errno;
 use flame_sys::attach::{self, Refusal};
 use flame_sys::memory::ProcessMemory;
 use flame_sys::process::{FileId, Process, children, map_whole, open_file};
-use std::path::Path;
 
 /// Processes that are looked at below one that is not Node.
 const DESCENDANTS: usize = 1000;
@@ -20,19 +20,6 @@ const VERSION_BYTES: usize = 64;
 
 /// Bytes of the kernel's code in a process, which takes two pages.
 const VDSO_BYTES: usize = 64 << 10;
-
-/// Options of Node whose value is the next argument, so that this is not taken for the script.
-const WITH_VALUE: [&str; 9] = [
-    "-r",
-    "--require",
-    "--import",
-    "--loader",
-    "--experimental-loader",
-    "-C",
-    "--conditions",
-    "--env-file",
-    "--title",
-];
 
 /// The ELF file of each module of a process, by the module's number, where it is one.
 pub type Objects = Vec<Option<Elf<'static>>>;
@@ -53,7 +40,7 @@ pub struct Target {
     pub image: Image<'static>,
     /// Where its version stands.
     pub version: NodeVersion,
-    /// Its executable and script, without arguments.
+    /// Its executable, and its script if that is called as Node is, without arguments.
     pub command: String,
 }
 
@@ -84,7 +71,7 @@ impl Target {
             Some(Ok(image)) => image.clone(),
         };
         let version = NodeVersion::of(&elf, maps.load_bias(v8, &elf).unwrap_or(0), pid);
-        let command = command(&process);
+        let command = name(&process);
         Ok(Some(Target { process, maps, objects, v8, elf, image, version, command }))
     }
 }
@@ -286,60 +273,13 @@ impl NodeVersion {
 /// What a process is called that need not be Node itself, or why it cannot be followed.
 pub fn command_of(pid: u32) -> Result<String, Failure> {
     let process = attach::check(pid).map_err(|refusal| Failure::Refused(pid, refusal))?;
-    Ok(command(&process))
+    Ok(name(&process))
 }
 
-/// Names of the executable and of the script, which is the first argument that belongs to no option.
-fn command(process: &Process) -> String {
-    let arguments = process.arguments().unwrap_or_default();
-    let exe = process.exe().unwrap_or_default();
-    let exe = String::from_utf8_lossy(&exe);
-    let name = Path::new(exe.trim_end_matches(" (deleted)")).file_name().unwrap_or_default();
-    let arguments = String::from_utf8_lossy(&arguments);
-    let mut command = name.to_string_lossy().into_owned();
-    if let Some(script) = script(arguments.split('\0').skip(1)) {
-        command.push(' ');
-        command.push_str(script);
-    }
-    command
-}
-
-/// Whether a program is called as Node is: `nodejs`, and `node22` or `node-v22.1`, too.
-pub fn is_called_node(path: &str) -> bool {
-    let name = path.trim_end_matches(" (deleted)").rsplit('/').next().unwrap_or_default();
-    let versioned = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | 'v');
-    matches!(name.trim_end_matches(versioned), "node" | "nodejs")
-}
-
-/// What a process calls itself (`process.title`), or its script, from its arguments. A title has taken the
-/// place of the executable's name, and of all arguments that it is longer than.
-pub fn title_or_script(arguments: &str, exe: &str) -> String {
-    let mut words = arguments.split('\0');
-    let first = words.next().unwrap_or_default();
-    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    // A title that is a path to a program is none.
-    let is_plain = first.is_empty()
-        || is_called_node(first)
-        || base(first) == base(exe)
-        || ["/", "./", "../"].iter().any(|start| first.starts_with(start)) && !first.contains(' ');
-    match script(words) {
-        Some(script) if is_plain => script.to_owned(),
-        None if is_plain => base(if first.is_empty() { exe } else { first }),
-        _ => first.to_owned(),
-    }
-}
-
-fn script<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    while let Some(argument) = arguments.next() {
-        match argument {
-            "" => return None,
-            "-e" | "--eval" | "-p" | "--print" | "-pe" => return Some("[eval]"),
-            option if WITH_VALUE.contains(&option) => drop(arguments.next()),
-            option if option.starts_with('-') => {}
-            script => return Some(script),
-        }
-    }
-    None
+/// Its executable's name, and its script if it is Node.
+fn name(process: &Process) -> String {
+    let [arguments, exe] = [process.arguments(), process.exe()].map(Result::unwrap_or_default);
+    called::program(&String::from_utf8_lossy(&arguments), &String::from_utf8_lossy(&exe))
 }
 
 #[cfg(test)]
@@ -379,39 +319,5 @@ mod tests {
         let [one, same, other] = commands.map(&mut code_of);
         assert_eq!(one, same);
         assert_ne!(one, other);
-    }
-
-    #[test]
-    fn the_script_is_told_from_options_and_their_values() {
-        let of = |line: &'static str| script(line.split(' '));
-        assert_eq!(of("--inspect -r ./hook.js app.js --password x"), Some("app.js"));
-        assert_eq!(of("-e secret"), Some("[eval]"));
-        assert_eq!(of("--max-old-space-size=100"), None);
-        assert_eq!(of(""), None);
-    }
-
-    #[test]
-    fn a_node_is_known_by_its_name_whatever_its_version_and_after_an_upgrade() {
-        for path in ["node", "/usr/bin/nodejs", "/usr/bin/node (deleted)", "node22", "/opt/node-v22.1 (deleted)"] {
-            assert!(is_called_node(path), "{path}");
-        }
-        for path in ["", "/srv/node/server", "nodemon", "/usr/bin/dash", "/opt/my-node"] {
-            assert!(!is_called_node(path), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_title_is_told_from_an_executables_name() {
-        let of = |arguments: &str| title_or_script(&arguments.replace(' ', "\0"), "/opt/node22/bin/node");
-        assert_eq!(of("/usr/bin/node --inspect /srv/app.js x"), "/srv/app.js");
-        assert_eq!(of("node18 --inspect /srv/app.js"), "/srv/app.js");
-        assert_eq!(of("./node22.23.3 busy.js"), "busy.js");
-        assert_eq!(of("./linked busy.js"), "busy.js");
-        assert_eq!(of("node-v22"), "node-v22");
-        assert_eq!(of("shop app.js"), "shop");
-        assert_eq!(of("node"), "node");
-        assert_eq!(of(""), "node");
-        assert_eq!(title_or_script("npm run build\0\0\0", "/usr/bin/node"), "npm run build");
-        assert_eq!(title_or_script("node /srv/app.js\0\0\0", "/usr/bin/node"), "node /srv/app.js");
     }
 }

@@ -80,3 +80,31 @@ fn no_secret_of_a_target_is_published_unless_asked_for() {
     assert_eq!((page.code, told(page.stdout.as_bytes())), (Some(0), vec![SECRETS[2]]));
     target.assert_unharmed();
 }
+
+#[test]
+fn of_a_command_line_of_any_form_nothing_but_the_script_is_published() {
+    const BURN: &str = "
+        const parent = process.ppid;
+        function burn() { const until = Date.now() + 5; while (Date.now() < until); }
+        setInterval(() => { if (process.ppid !== parent) process.exit(); burn(); }, 6);
+        console.log('ready');";
+    let scratch = Scratch::new("lines");
+    let script = scratch.file("app.js", BURN);
+    let eval = format!("--eval={BURN}");
+    let shell = format!("TOKEN={} node \"$0\" --password {}; true", SECRETS[0], SECRETS[1]);
+    let lines: [&[&str]; 4] = [
+        &["sh", "-c", &shell, &script],
+        &["sh", "-c", "exec node - \"$1\" < \"$0\"", &script, SECRETS[1]],
+        &["node", &eval, SECRETS[1]],
+        &["node", "--diagnostic-dir", SECRETS[1], &script],
+    ];
+    for line in lines {
+        let mut target = Target::start(Command::new(line[0]).args(&line[1..]));
+        assert_eq!(target.line(), "ready");
+        let profile = |format: &str| format!("{} {format} 0.4 --children", target.pid());
+        for words in [profile("flame"), profile("raw"), profile("speedscope"), "ps".into()] {
+            let output = run(&words);
+            assert_eq!(told(&[output.stdout, output.stderr].concat()), [""; 0], "{line:?}: {words}");
+        }
+    }
+}
