@@ -27,6 +27,10 @@ pub fn report(profile: &Profile) -> String {
     text
 }
 
+/// Said at the start, and again at the end and in the profile.
+pub const BLIND: &str = "threads that wait count as idle in spite of --wall: Linux tells where they are from 5.7 on, \
+     to root and to the user of the process";
+
 /// What a session did.
 ///
 /// Threads that run no JavaScript are looked at to find that out; they have no part in the counts.
@@ -67,6 +71,7 @@ fn remarks(outcome: &Outcome) -> Vec<String> {
     remark(outcome.late_reads, "reads came too late into a stop and were left out");
     remark(outcome.untracked, "threads were not followed: too many of them, or of open files");
     remark(outcome.refused, "threads could not be traced");
+    remarks.extend((outcome.blind > 0).then(|| BLIND.into()));
     remarks
 }
 
@@ -189,6 +194,7 @@ Note: 12 names were cut at 1024 bytes\\x1b[2J
             untracked: 0,
             refused: 0,
             came: 0,
+            blind: 0,
             went: 0,
             threads: vec![thread],
         };

@@ -10,12 +10,12 @@ use crate::output::Output;
 use crate::report;
 use crate::target::{Files, Target};
 use flame_core::arch::Registers;
-use flame_core::profile::{Meta, Profile, Receipt};
+use flame_core::profile::{Meta, Profile};
 use flame_core::sample::sampler::{Outcome as Stopped, Sleeper};
 use flame_render::Printable;
 use flame_sys::clock;
 use flame_sys::memory::ProcessMemory;
-use flame_sys::process::{Process, tells_where_threads_wait};
+use flame_sys::process::Process;
 use flame_sys::session::{
     self, Asleep, Control, Flow, Options, Outcome, ProcessEnd, ThreadKey, Verdict, Visitor,
 };
@@ -49,29 +49,14 @@ fn meta(pid: u32, wanted: &command::Profile) -> Meta {
     }
 }
 
-/// Said at the start, and again at the end and in the profile.
-const BLIND: &str =
-    "threads that wait count as idle in spite of --wall: Linux tells where they are from 5.7 on";
-
-fn is_blind(wanted: &command::Profile) -> bool {
-    wanted.wall && !tells_where_threads_wait()
-}
-
-/// What a session did.
-fn receipt(outcome: &Outcome, wanted: &command::Profile) -> Receipt {
-    let mut receipt = report::receipt(outcome);
-    receipt.remarks.extend(is_blind(wanted).then(|| BLIND.into()));
-    receipt
-}
-
 /// Says why there will be fewer samples than were asked for, if that is known. A process that was stopped by a signal
 /// gives none, and nothing else would tell why.
 fn say_what_is_missing(process: &Process, wanted: &command::Profile) {
     if wanted.quiet {
         return;
     }
-    if is_blind(wanted) {
-        say(&format!("Note: {BLIND}."));
+    if wanted.wall && !process.tells_where_it_waits() {
+        say(&format!("Note: {}.", report::BLIND));
     }
     if process.status().is_ok_and(|status| status.state == b'T') {
         let pid = process.pid();
@@ -106,7 +91,7 @@ pub fn sample(
     meta.command.clone_from(&member.command);
     meta.v8.clone_from(&member.v8);
     meta.node = member.node.clone().unwrap_or_default();
-    let profile = member.finish(meta, receipt(&outcome, wanted));
+    let profile = member.finish(meta, report::receipt(&outcome));
     Ok(Run { profile, end: outcome.end })
 }
 
@@ -151,7 +136,7 @@ pub fn sample_family(
         meta.ended = Some("and all that it started have ended".into());
     }
     (meta.node, meta.v8) = (found.nodes.join(", "), found.v8s.join(", "));
-    let mut receipt = receipt(&outcome, wanted);
+    let mut receipt = report::receipt(&outcome);
     receipt.remarks.extend(found.remarks());
     let end = outcome.end;
     Ok(Run { profile: found.merger.finish(meta, receipt), end })

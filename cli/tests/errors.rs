@@ -226,6 +226,8 @@ fn the_capability_to_trace_is_all_that_it_takes() {
         ended.assert(0, &[]);
         assert!(ended.stdout.contains("burn:"), "{command}: {}", ended.stdout);
     }
+    let ended = as_another_user(&format!("{} folded 0.3 --wall", target.pid()), &words);
+    ended.assert(0, &["Note: threads that wait count as idle in spite of --wall"]);
     target.assert_unharmed();
 }
 
@@ -400,7 +402,7 @@ fn a_file_that_may_not_be_replaced_is_said_before_the_sampling_and_left_alone() 
     fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o1777)).unwrap();
     let file = scratch.file("out", "of somebody else");
     let started = Instant::now();
-    let ended = without_privileges(&format!("{} text 60 -o {file}", target.pid()));
+    let ended = as_another_user(&format!("{} text 60 -o {file}", target.pid()), &[]);
     ended.assert(1, &[&format!("cannot write {file}: the file that is there may not be replaced")]);
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(fs::read_to_string(&file).unwrap(), "of somebody else");

@@ -37,7 +37,8 @@ fn that_the_kernel_does_not_tell_where_threads_wait_is_said_at_the_start_and_at_
     let _turn = common::turn();
     let mut target = Target::node();
     let line = format!("{} flame 0.3 --wall", target.pid());
-    let words = "threads that wait count as idle in spite of --wall: Linux tells where they are from 5.7 on";
+    let words = "threads that wait count as idle in spite of --wall: Linux tells where they are from 5.7 on, \
+                 to root and to the user of the process";
     for (ended, times) in [
         (common::node_flame_on_an_old_kernel(&line), 2),
         (common::node_flame_on_an_old_kernel(&format!("{line} --children")), 2),

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 pub use calls::call_name;
 pub use family::{Family, Look};
 pub use files::{FileId, Image, Root, map_file, map_whole, open_file};
-pub use state::{Activity, Gauge, cpu_time_ns, tells_where_threads_wait};
+pub use state::{Activity, Gauge, cpu_time_ns};
 pub use status::{Stat, Status};
 pub use tree::{ancestors, children, pids};
 

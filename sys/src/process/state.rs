@@ -37,8 +37,13 @@ impl Gauge {
     /// Opens them. `wall`: it will be asked where the thread waits, too.
     pub fn open(process: &Process, tid: u32, wall: bool) -> Result<Self, Errno> {
         let open = |name: &str| open_at(Some(&process.dir), &format!("task/{tid}/{name}"));
-        let syscall = (wall && tells_where_threads_wait()).then(|| open("syscall").ok()).flatten();
+        let syscall = (wall && syscall_file_is_safe()).then(|| open("syscall").ok()).flatten();
         Ok(Gauge { stat: open("stat")?, schedstat: OnceCell::new(), syscall })
+    }
+
+    /// [`waits_at`](Self::waits_at) may tell.
+    pub fn tells_where_it_waits(&self) -> bool {
+        self.syscall.is_some()
     }
 
     /// What the thread does now.
@@ -106,6 +111,11 @@ fn nanoseconds(schedstat: &OwnedFd) -> Option<u64> {
 }
 
 impl Process {
+    /// Whether its threads can be seen where they wait.
+    pub fn tells_where_it_waits(&self) -> bool {
+        syscall_file_is_safe() && self.file("syscall").is_ok()
+    }
+
     /// Whether the kernel writes a core dump of it at this moment. A request to stop would break that off where
     /// it goes through a pipe, to `systemd-coredump` for one. Before Linux 4.15 nobody can tell.
     pub fn is_dumping_core(&self) -> bool {
@@ -116,11 +126,11 @@ impl Process {
     }
 }
 
-/// Whether the kernel can be asked where threads wait, by their files `syscall`: from Linux 5.7 on.
+/// Whether threads may be asked where they wait, by their files `syscall`: from Linux 5.7 on.
 ///
 /// Before (`lock_trace` in `fs/proc/base.c`) the file takes the mutex that an exec holds while it waits for all other
 /// threads of the process to be reaped; those are reaped by us, if we trace them. `stat` takes no such lock.
-pub fn tells_where_threads_wait() -> bool {
+fn syscall_file_is_safe() -> bool {
     static SAFE: OnceLock<bool> = OnceLock::new();
     *SAFE.get_or_init(|| {
         let name = rustix::system::uname();

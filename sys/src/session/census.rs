@@ -130,11 +130,13 @@ impl Hand<'_> {
                     }
                 };
                 let is_first = *tid == target.process.pid();
+                let is_blind = session.options.wall && !gauge.tells_where_it_waits();
                 let Some(key) = session.table.add(number, *tid, is_first, gauge) else {
                     untracked += 1;
                     continue;
                 };
                 session.came += u64::from(target.listed);
+                session.blind += u64::from(is_blind);
                 let wanted = visitor.started(key);
                 let wall = session.options.wall;
                 if let Some(thread) = session.table.find(*tid) {

@@ -245,6 +245,8 @@ pub struct Outcome {
     pub untracked: u64,
     /// Threads that could not be traced.
     pub refused: u64,
+    /// Threads that are to be seen where they wait and cannot be.
+    pub blind: u64,
     /// Threads that were found after their process was.
     pub came: u64,
     /// Threads that ended in the session.

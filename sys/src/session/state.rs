@@ -96,6 +96,8 @@ pub(super) struct Session {
     pub untracked: u64,
     /// Threads found later than their process.
     pub came: u64,
+    /// Those that cannot be seen where they wait, though they are to be.
+    pub blind: u64,
     /// When the threads were last counted.
     pub counted_ns: u64,
     pub tids: Vec<u32>,
@@ -123,6 +125,7 @@ impl Session {
             refused: 0,
             untracked: 0,
             came: 0,
+            blind: 0,
             counted_ns: now,
             tids: Vec::new(),
             ticks: 0,
@@ -200,6 +203,7 @@ impl Session {
             late_reads: self.targets.iter().map(|target| target.memory.late()).sum(),
             untracked: self.untracked + self.targets.iter().map(|target| target.untracked).sum::<u64>(),
             refused: self.refused,
+            blind: self.blind,
             came: self.came,
             went: self.table.went,
             threads,
