@@ -1,4 +1,4 @@
-//! node-flame names exactly the call chains that the workloads state, on Node 0.8 to 15.
+//! node-flame names exactly the call chains that the workloads state, on Node 0.8 to 15 and 16.5.
 //!
 //! A sweep: it takes some minutes, so it runs with `--features sweeps` alone.
 #![cfg(feature = "sweeps")]

@@ -66,7 +66,7 @@ impl fmt::Display for Unsupported {
 }
 
 /// The V8s whose layouts were measured, on live processes of the official builds of Node 0.8 to 26.
-pub const MEASURED: [(u16, u16); 36] = [
+pub const MEASURED: [(u16, u16); 39] = [
     (3, 11),
     (3, 14),
     (3, 28),
@@ -91,6 +91,9 @@ pub const MEASURED: [(u16, u16); 36] = [
     (8, 4),
     (8, 6),
     (9, 0),
+    (9, 1),
+    (9, 2),
+    (9, 3),
     (9, 4),
     (9, 6),
     (10, 1),

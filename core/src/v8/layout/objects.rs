@@ -312,7 +312,8 @@ pub struct ScopeInfoLayout {
 
 impl ScopeInfoLayout {
     pub(super) fn of(version: Version, constants: &dyn Constants) -> ScopeInfoLayout {
-        const SLOTS: Row = &[((3, 11), 16), ((9, 4), 8)];
+        // No FixedArray any longer since 9.1 (`src/objects/scope-info.tq`; measured on Node 16.3 and 16.4).
+        const SLOTS: Row = &[((3, 11), 16), ((9, 1), 8)];
         const FIRST_VARIABLE: Since<u8> = &[((3, 11), 4), ((7, 0), 3), ((12, 9), 5)];
         const LOCAL_COUNT: Since<u8> = &[((3, 11), 3), ((7, 0), 2)];
         const HASHED: Since<Option<u32>> = &[((3, 11), None), ((9, 8), Some(75))];
@@ -458,6 +459,14 @@ mod tests {
         let shared = of(7).shared;
         assert_eq!((shared.name, shared.script, shared.inferred), (16, 32, Some(48)));
         assert_eq!(shared.start, StartPosition::Packed { at: 72 });
+    }
+
+    #[test]
+    fn a_scope_info_has_no_length_since_9_1() {
+        let slots =
+            |(major, minor)| layout_with(version(major, minor), &|_, value| value).unwrap().scope_info.slots;
+        assert_eq!([(6, 8), (8, 6), (9, 0)].map(slots), [16; 3]);
+        assert_eq!([(9, 1), (9, 2), (9, 3), (9, 4), (14, 6)].map(slots), [8; 5]);
     }
 
     #[test]
