@@ -43,9 +43,16 @@ pub const CLASSIC: [Version; 22] = [
     Version::new(15, 14, 0),
 ];
 
-/// Releases between those of [`CLASSIC`] and [`MODERN`] whose V8 (6.0, 6.1, 6.7, 9.1) has a layout of its own.
-pub const BETWEEN: [Version; 4] =
-    [Version::new(8, 4, 0), Version::new(8, 9, 4), Version::new(10, 4, 1), Version::new(16, 5, 0)];
+/// Releases between those of [`CLASSIC`] and [`MODERN`] whose V8 (6.0, 6.1, 6.7, 7.7, 8.3, 9.1) has a layout of its
+/// own.
+pub const BETWEEN: [Version; 6] = [
+    Version::new(8, 4, 0),
+    Version::new(8, 9, 4),
+    Version::new(10, 4, 1),
+    Version::new(12, 13, 1),
+    Version::new(14, 5, 0),
+    Version::new(16, 5, 0),
+];
 
 /// Releases whose Maglev writes no source positions, beside 23.
 pub const MAGLEV_FIRST: [Version; 2] = [Version::new(22, 0, 0), Version::new(24, 0, 0)];

@@ -20,11 +20,13 @@ use tests::{
 /// Versions whose inlining and positions differ most: before Maglev, with it, and with its newer tables.
 const FEW: [Version; 2] = [Version::new(20, 20, 2), Version::new(26, 10, 0)];
 
-/// The last release of each even major from 10 on.
+/// The last release of each even major from 10 on, and two whose tables differ from both their neighbours'.
 #[cfg(feature = "sweeps")]
-const VERSIONS: [Version; 9] = [
+const VERSIONS: [Version; 11] = [
     Version::new(10, 24, 1),
+    Version::new(12, 13, 1),
     Version::new(12, 22, 12),
+    Version::new(14, 5, 0),
     Version::new(14, 21, 3),
     Version::new(16, 20, 2),
     Version::new(18, 20, 8),

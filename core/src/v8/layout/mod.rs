@@ -66,7 +66,7 @@ impl fmt::Display for Unsupported {
 }
 
 /// The V8s whose layouts were measured, on live processes of the official builds of Node 0.8 to 26.
-pub const MEASURED: [(u16, u16); 39] = [
+pub const MEASURED: [(u16, u16); 45] = [
     (3, 11),
     (3, 14),
     (3, 28),
@@ -85,9 +85,13 @@ pub const MEASURED: [(u16, u16); 39] = [
     (6, 8),
     (7, 0),
     (7, 4),
+    (7, 5),
+    (7, 6),
+    (7, 7),
     (7, 8),
     (7, 9),
     (8, 1),
+    (8, 3),
     (8, 4),
     (8, 6),
     (9, 0),
@@ -95,9 +99,11 @@ pub const MEASURED: [(u16, u16); 39] = [
     (9, 2),
     (9, 3),
     (9, 4),
+    (9, 5),
     (9, 6),
     (10, 1),
     (10, 2),
+    (10, 7),
     (10, 8),
     (11, 3),
     (11, 8),
@@ -220,7 +226,7 @@ mod tests {
             let version = Version { major, minor, ..Version::default() };
             Layout::of(version, &constants).map(|layout| layout.is_guess())
         };
-        assert_eq!([guess(14, 6), guess(15, 0), guess(7, 6)], [Ok(false), Ok(true), Ok(true)]);
+        assert_eq!([guess(14, 6), guess(15, 0), guess(8, 5)], [Ok(false), Ok(true), Ok(true)]);
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub struct PositionLayout {
     pub form: Option<PositionForm>,
     /// Form of the relocation info that positions stand in.
     pub relocation: Option<RelocationForm>,
-    /// Code offset before the first entry: -1 since 8.4, for the function's entry.
+    /// Code offset before the first entry: -1 since 8.3, for the function's entry.
     pub first_code_offset: i32,
     /// Bits of a position below the script offset: since 7.4 bit 0 says that it is external.
     pub shift: u8,
@@ -97,14 +97,14 @@ impl PositionLayout {
             ((5, 1), Some(RelocationForm::Modes { comment: 7, jump: 21, words: &[1, 18, 19] })),
             ((5, 4), None),
         ];
-        const FIRST: Since<i32> = &[((3, 11), 0), ((8, 4), -1)];
+        const FIRST: Since<i32> = &[((3, 11), 0), ((8, 3), -1)];
         const SHIFT: Since<u8> = &[((3, 11), 0), ((7, 4), 1)];
         const TABLE: Since<u16> = &[((3, 11), 32), ((12, 4), 24)];
         const DATA: Since<u16> = &[
             ((3, 11), 53),
             ((5, 8), 54),
             ((6, 2), 58),
-            ((7, 8), 54),
+            ((7, 5), 54),
             ((10, 2), 56),
             ((10, 8), 54),
             ((11, 8), 52),
@@ -119,5 +119,19 @@ impl PositionLayout {
             bytecode_table: at(TABLE, version)?,
             bytecode_data: data,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::v8::fixture::layout_of;
+
+    #[test]
+    fn bytecode_begins_earlier_since_7_5_and_its_positions_since_8_3() {
+        let of = |(major, minor)| layout_of(major, minor).positions;
+        let data = [(7, 4), (7, 5), (7, 6), (7, 7), (7, 8)].map(|version| of(version).bytecode_data);
+        assert_eq!(data, [58, 54, 54, 54, 54]);
+        let first = [(7, 9), (8, 1), (8, 3), (8, 4)].map(|version| of(version).first_code_offset);
+        assert_eq!(first, [0, 0, -1, -1]);
     }
 }
