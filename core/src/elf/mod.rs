@@ -281,6 +281,12 @@ impl<'a> Elf<'a> {
         self.dynamic.soname
     }
 
+    /// The path of the program that loads it (`PT_INTERP`): the C library's; a library has none.
+    pub fn interpreter(&self) -> Option<&'a [u8]> {
+        let segment = self.segments().find(|segment| segment.kind == SegmentKind::Interpreter)?;
+        read::range(self.data, segment.offset, segment.filesz)
+    }
+
     /// `.eh_frame_hdr`: the sorted table of functions with unwind information.
     pub fn eh_frame_hdr(&self) -> Option<Placed<'a>> {
         let segment = self.segments().find(|segment| segment.kind == SegmentKind::EhFrameHdr)?;

@@ -12,6 +12,8 @@ pub enum SegmentKind {
     Load,
     /// `PT_DYNAMIC`: the dynamic linker's table.
     Dynamic,
+    /// `PT_INTERP`: the path of the program that loads this one.
+    Interpreter,
     /// `PT_NOTE`: notes, the build-id among them.
     Note,
     /// `PT_TLS`: the image of the thread-local variables.
@@ -49,6 +51,7 @@ impl Segment {
             kind: match read::u32_at(header, 0)? {
                 1 => SegmentKind::Load,
                 2 => SegmentKind::Dynamic,
+                3 => SegmentKind::Interpreter,
                 4 => SegmentKind::Note,
                 7 => SegmentKind::Tls,
                 0x6474_e550 => SegmentKind::EhFrameHdr,

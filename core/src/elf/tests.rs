@@ -27,7 +27,7 @@ fn read_everything(elf: &Elf<'_>) {
     }
     elf.for_each_variable_with_prefix(b"v8dbg_", |_| {});
     let _ = (elf.symbol(b"malloc"), elf.find_variables(&[b"main"]), elf.tls(), elf.soname());
-    let _ = (elf.build_id(), elf.debug_link(), elf.eh_frame_hdr(), elf.section(b".text"));
+    let _ = (elf.build_id(), elf.debug_link(), elf.eh_frame_hdr(), elf.section(b".text"), elf.interpreter());
 }
 
 #[inline(never)]

@@ -55,7 +55,8 @@ impl IsolateAccess {
                 thread_local(elf, current.value).map_or(Source::Register, Source::ThreadLocal)
             }
             // On arm64 the values stand before the thread pointer, how far is glibc's secret.
-            (_, Some(key)) if elf.machine() == Arch::X86_64 => Source::Key(key.value),
+            // musl has them in memory of their own, and other words where glibc has them.
+            (_, Some(key)) if elf.machine() == Arch::X86_64 && !is_for_musl(elf) => Source::Key(key.value),
             _ => Source::Register,
         };
         let entry = builtins.named("JSEntry").and_then(|builtin| {
@@ -157,6 +158,10 @@ impl VmState {
     }
 }
 
+fn is_for_musl(elf: &Elf<'_>) -> bool {
+    elf.interpreter().is_some_and(|path| path.windows(8).any(|part| part == b"/ld-musl"))
+}
+
 /// A library's thread-local block has no fixed place; an executable's ends at the thread pointer.
 fn is_library(elf: &Elf<'_>) -> bool {
     elf.soname().is_some()
@@ -175,5 +180,45 @@ fn thread_local(elf: &Elf<'_>, value: u64) -> Option<i64> {
             let before = 16u64.checked_next_multiple_of(tls.align.max(1))?;
             i64::try_from(before.checked_add(value)?).ok()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::SymbolTable;
+    use crate::v8::fixture::layout;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    /// An x86-64 executable with nothing but its interpreter.
+    fn executable(interpreter: &[u8]) -> Vec<u8> {
+        let mut file = vec![0; 120];
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"\x7fELF\x02\x01\x01");
+        put(16, &2u16.to_le_bytes());
+        put(18, &62u16.to_le_bytes());
+        put(32, &64u64.to_le_bytes());
+        put(54, &56u16.to_le_bytes());
+        put(56, &1u16.to_le_bytes());
+        put(64, &3u32.to_le_bytes());
+        put(72, &120u64.to_le_bytes());
+        put(96, &(interpreter.len() as u64).to_le_bytes());
+        file.extend(interpreter);
+        file
+    }
+
+    #[test]
+    fn a_key_leads_to_isolates_where_glibc_has_them_and_nowhere_else() {
+        let mut symbol = [0; 24];
+        symbol[8..16].copy_from_slice(&0x1234u64.to_le_bytes());
+        let key = SymbolTable::new(&symbol, b"\0").iter().next();
+        let source = |interpreter: &[u8]| {
+            let file = executable(interpreter);
+            let elf = Elf::parse(&file).unwrap();
+            IsolateAccess::of(&elf, &layout(), [None, key], &Builtins::unnamed(0..0)).source
+        };
+        assert_eq!(source(b"/lib64/ld-linux-x86-64.so.2\0"), Source::Key(0x1234));
+        assert_eq!(source(b"/lib/ld-musl-x86_64.so.1\0"), Source::Register);
     }
 }
