@@ -90,7 +90,11 @@ const KINDS: Since<&[CodeKind]> = &[
     ((5, 0), &[FullCodegen, Optimized, Stub, Stub, Builtin, RegExp, Other]),
     ((5, 1), &[FullCodegen, Optimized, BytecodeHandler, Stub, Stub, Builtin, RegExp, Other, Other, Other]),
     ((6, 6), &[Optimized, BytecodeHandler, Stub, Builtin, RegExp, Other, Other, Other, Other, Other]),
-    ((9, 0), &[BytecodeHandler, Other, Builtin, RegExp, Other, Other, Other, Other, Other]),
+    ((9, 0), &[BytecodeHandler, Other, Builtin, RegExp, Other, Other, Other, Other, Other, Other]),
+    // Without wrappers from JavaScript to JavaScript.
+    ((12, 4), &[BytecodeHandler, Other, Builtin, RegExp, Other, Other, Other, Other, Other]),
+    // A second kind for V8's own tests (`src/objects/code-kind.h`, measured on Node 26).
+    ((14, 6), &[BytecodeHandler, Other, Other, Builtin, RegExp, Other, Other, Other, Other, Other]),
 ];
 
 impl CodeLayout {
@@ -242,7 +246,7 @@ impl DeoptLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v8::fixture::layout_of;
+    use crate::v8::fixture::{layout_of, layout_with};
 
     #[test]
     fn code_changed_between_releases_of_one_node() {
@@ -255,5 +259,26 @@ mod tests {
         // TurboFan's code, as its flags were met.
         assert_eq!([0, 1, 2].map(|minor| code(minor).kind(2)), [CodeKind::Optimized; 3]);
         assert_eq!([0, 1, 2, 7].map(|minor| layout_of(6, minor).deopt.inlining), [Some(8); 4]);
+    }
+    /// The layout of a build without the symbol of baseline code's kind.
+    fn without_symbol(major: u16, minor: u16) -> CodeLayout {
+        let version = Version { major, minor, ..Version::default() };
+        let hide = |name: &str, value| (name != "CodeKindBaseline").then_some(value).flatten();
+        layout_with(version, &hide).unwrap().code
+    }
+
+    #[test]
+    fn kinds_since_9_0_are_all_those_before_the_interpreters() {
+        for (major, minor) in [(9, 0), (9, 4), (11, 8), (12, 4), (14, 1), (14, 6)] {
+            let code = without_symbol(major, minor);
+            assert_eq!(code.kinds.len() as u32 + 1, code.baseline.unwrap(), "{major}.{minor}");
+        }
+    }
+
+    #[test]
+    fn a_regular_expressions_kind_is_one_more_since_14_6() {
+        let of = |major, minor, kind| without_symbol(major, minor).kind(kind);
+        assert_eq!([of(9, 4, 3), of(14, 1, 3), of(14, 6, 4)], [RegExp; 3]);
+        assert_eq!([of(9, 4, 2), of(14, 1, 2), of(14, 6, 3)], [Builtin; 3]);
     }
 }
