@@ -300,6 +300,10 @@ impl<'a> Sampler<'a> {
             got += read;
         };
         let used = usize::try_from(highest.saturating_sub(sp)).unwrap_or(usize::MAX);
+        if used > got && self.threads[index].stack_end == sp + got as u64 {
+            // It was no end: the read that met it came too late, or this is a signal handler's stack.
+            self.threads[index].stack_end = 0;
+        }
         self.extent = (sp, used.min(got));
         let state = &mut self.threads[index];
         // Grows at once, shrinks slowly: the next stack is most often like one of the last. What lies beyond the

@@ -359,6 +359,49 @@ fn the_stack_of_a_sleeper_whose_process_has_not_run_is_used_again() {
     assert_eq!(profile.tree().nodes().map(|node| node.own).sum::<u64>(), 8);
 }
 
+/// Memory of which nothing can be read any more after so many reads: a stop's time is over.
+struct Late<'a> {
+    memory: &'a Recorded,
+    left: Cell<u32>,
+}
+
+impl Memory for Late<'_> {
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Fault> {
+        let left = self.left.get().checked_sub(1).ok_or(Fault { address })?;
+        self.left.set(left);
+        self.memory.read(address, into)
+    }
+
+    fn read_prefix(&self, address: u64, into: &mut [u8]) -> usize {
+        if self.read(address, into).is_ok() { into.len() } else { 0 }
+    }
+}
+
+#[test]
+fn what_could_not_be_read_in_time_is_not_taken_for_a_stacks_end() {
+    let (mut heap, registers) = target();
+    // The entry frame lies beyond what is copied at first.
+    let entry = STACK + 0x4000;
+    heap.memory.put_word(STACK + 0x280, entry);
+    heap.memory.put_word(entry - 8, 1 << 1);
+    let file = executable();
+    let reads_of_stops = |late: &[u32]| {
+        let mut sampler = sampler(&file);
+        let mut stop = |reads: u32| {
+            let memory = Late { memory: &heap.memory, left: Cell::new(reads) };
+            sampler.held(0, &registers, &memory);
+            sampler.released(0, 0, &memory);
+            reads - memory.left.get()
+        };
+        late.iter().for_each(|reads| _ = stop(*reads));
+        [(); 8].map(|()| stop(1000))
+    };
+    let in_time = reads_of_stops(&[]);
+    for reads in 0..40 {
+        assert_eq!(reads_of_stops(&[reads])[4..], in_time[4..], "late after {reads} reads");
+    }
+}
+
 #[test]
 fn a_frame_chain_that_runs_in_a_circle_ends() {
     let (mut heap, registers) = target();
