@@ -6,7 +6,7 @@ use crate::limits::{WASM_CODES, WASM_FUNCTIONS, WASM_LOOKS, WASM_NAME_BYTES};
 use crate::memory::Memory;
 use crate::profile::{Strings, Text};
 use crate::v8::Heap;
-use crate::v8::wasm::{WasmCode, WasmNames};
+use crate::v8::wasm::{WasmCode, WasmNames, WireBytes};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -20,7 +20,8 @@ const JUMP_BYTES: usize = 8;
 /// A function of a module.
 #[derive(Clone, Copy, Debug)]
 pub struct WasmFunction {
-    module: u64,
+    /// What its module was made of: one that is freed may have another at its address.
+    bytes: WireBytes,
     /// Its index in the module, imports counted.
     pub index: u32,
     /// Its name, once that was looked for and found.
@@ -58,6 +59,8 @@ pub struct WasmTable {
     wanted: Vec<(u32, WasmId)>,
     /// Which word of a module its map of code begins at, once that is known.
     map_place: Option<usize>,
+    /// The same for the module's bytes.
+    bytes_place: Option<usize>,
     stop: u32,
     /// What may be looked for in this stop.
     looks: u32,
@@ -74,6 +77,7 @@ impl Default for WasmTable {
             pass: None,
             wanted: Vec::with_capacity(WASM_FUNCTIONS),
             map_place: None,
+            bytes_place: None,
             stop: 0,
             looks: 0,
             refused: 0,
@@ -130,8 +134,13 @@ impl WasmTable {
         if let Some(at) = self.at(pc)
             && let Some(known) = self.codes.get_mut(at)
         {
+            let is_its = |id: WasmId| {
+                let bytes = heap.wire_bytes(known.code.module, &mut self.bytes_place);
+                self.functions.get(id.0 as usize).is_some_and(|function| function.bytes == bytes)
+            };
             if known.checked == self.stop
-                || heap.wasm_code(known.code.object, known.code.module) == Ok(known.code)
+                || (heap.wasm_code(known.code.object, known.code.module) == Ok(known.code)
+                    && known.function.is_none_or(is_its))
             {
                 known.checked = self.stop;
                 return Some(*known);
@@ -153,15 +162,16 @@ impl WasmTable {
         if self.codes.len() == WASM_CODES {
             self.codes.clear();
         }
-        let known = Known { code, function: self.function(code), checked: self.stop };
+        let bytes = heap.wire_bytes(code.module, &mut self.bytes_place);
+        let known = Known { code, function: self.function(code, bytes), checked: self.stop };
         let at = self.codes.partition_point(|old| old.code.start <= code.start);
         self.codes.insert(at, known);
         Some(known)
     }
 
-    fn function(&mut self, code: WasmCode) -> Option<WasmId> {
+    fn function(&mut self, code: WasmCode, bytes: WireBytes) -> Option<WasmId> {
         let index = code.index?;
-        let is_it = |function: &WasmFunction| function.module == code.module && function.index == index;
+        let is_it = |function: &WasmFunction| function.bytes == bytes && function.index == index;
         let known = self.functions.iter().position(is_it);
         let number = known.or_else(|| {
             if self.functions.len() == WASM_FUNCTIONS {
@@ -169,7 +179,7 @@ impl WasmTable {
                 return None;
             }
             let name = Text::EMPTY;
-            self.functions.push(WasmFunction { module: code.module, index, name, is_looked_for: false });
+            self.functions.push(WasmFunction { bytes, index, name, is_looked_for: false });
             Some(self.functions.len() - 1)
         })?;
         Some(WasmId(number as u32))
@@ -209,16 +219,15 @@ impl WasmTable {
     /// Begins the pass for the first function whose name was not looked for, and for all that are new of its module.
     fn begin_pass<M: Memory>(&mut self, heap: &Heap<'_, M>) {
         self.wanted.clear();
-        let module = self.functions.get(self.named).map(|function| function.module);
+        let bytes = self.functions.get(self.named).map(|function| function.bytes);
         for (number, function) in (0..).zip(&mut self.functions).skip(self.named) {
-            if Some(function.module) == module && !function.is_looked_for {
+            if Some(function.bytes) == bytes && !function.is_looked_for {
                 function.is_looked_for = true;
                 self.wanted.push((function.index, WasmId(number)));
             }
         }
         self.wanted.sort_unstable_by_key(|wanted| wanted.0);
         self.named += self.functions.iter().skip(self.named).take_while(|f| f.is_looked_for).count();
-        let bytes = module.and_then(|module| heap.wire_bytes(module).ok());
         let names = bytes.and_then(|bytes| heap.wasm_names(bytes));
         self.pass = names.map(|names| Pass { names, done: 0 });
     }
@@ -243,7 +252,9 @@ impl WasmTable {
 mod tests {
     use super::*;
     use crate::memory::Recorded;
+    use crate::v8::Layout;
     use crate::v8::fixture::layout;
+    use crate::v8::layout::WasmLayout;
     use alloc::format;
 
     /// A number as WebAssembly has it.
@@ -277,9 +288,10 @@ mod tests {
         memory.put(module + 0x1000, &bytes);
     }
 
-    fn meet(table: &mut WasmTable, module: u64, index: u32) -> WasmId {
+    fn meet(table: &mut WasmTable, heap: &Heap<'_, Recorded>, module: u64, index: u32) -> WasmId {
         let code = WasmCode { object: 0, module, start: 0, size: 0, index: Some(index) };
-        table.function(code).unwrap()
+        let bytes = heap.wire_bytes(module, &mut table.bytes_place);
+        table.function(code, bytes).unwrap()
     }
 
     #[test]
@@ -292,7 +304,7 @@ mod tests {
         let heap = Heap { memory: &memory, layout: &layout };
         let (mut table, mut strings) = (WasmTable::default(), Strings::default());
         let met: Vec<_> = [(large, 19_999), (small, 2), (large, 0), (large, 10_000), (large, 30_000)]
-            .map(|(module, index)| (meet(&mut table, module, index), module, index))
+            .map(|(module, index)| (meet(&mut table, &heap, module, index), module, index))
             .into();
         let mut calls = 0;
         while table.named < table.functions.len() || table.pass.is_some() {
@@ -300,7 +312,7 @@ mod tests {
             calls += 1;
             if calls == 1 {
                 // What comes meanwhile waits for the next pass.
-                meet(&mut table, large, 1);
+                meet(&mut table, &heap, large, 1);
             }
         }
         assert!((4..20).contains(&calls), "{calls}");
@@ -311,5 +323,47 @@ mod tests {
             assert_eq!(name, right);
         }
         assert_eq!(strings.get(table.functions.last().unwrap().name), format!("function_1_of_{large:x}"));
+    }
+
+    #[test]
+    fn a_module_at_a_freed_ones_address_has_functions_of_its_own() {
+        const INSTANCE: u64 = 0x500_0000;
+        const START: u64 = 0x700_0000;
+        let (module, next) = (0x100_0000, 0x200_0000);
+        let mut memory = Recorded::new();
+        put_module(&mut memory, module, 3);
+        put_module(&mut memory, next, 3);
+        // The way from the instance to the module, and the module's list of one function's code.
+        for (at, word) in [
+            (INSTANCE + 0x18, INSTANCE + 0x101),
+            (INSTANCE + 0x108, INSTANCE + 0x200),
+            (INSTANCE + 0x218, INSTANCE + 0x300),
+            (INSTANCE + 0x300, module),
+            (INSTANCE + 0x400, INSTANCE + 0x500),
+            (module + 0x180, INSTANCE + 0x400),
+            (module + 0x188, INSTANCE + 0x408),
+            (module + 0x190, INSTANCE + 0x408),
+        ] {
+            memory.put_word(at, word);
+        }
+        memory.put(INSTANCE + 0x500, &[0; 64]);
+        for (at, word) in [(0, module), (8, START), (24, 0x80), (40, 1 << 32)] {
+            memory.put_word(INSTANCE + 0x500 + at, word);
+        }
+        let layout =
+            Layout { wasm: Some(WasmLayout { path: [0x18, 0, 0], size: 24, index: 44 }), ..layout() };
+        let (mut table, mut strings) = (WasmTable::default(), Strings::default());
+        let mut name = |memory: &Recorded| {
+            let heap = Heap { memory, layout: &layout };
+            table.begin();
+            let id = table.find(&heap, Arch::X86_64, START + 5, INSTANCE | 1).unwrap();
+            table.read_names(&heap, &mut strings);
+            String::from(strings.get(table.get(id).unwrap().name))
+        };
+        let first = format!("function_1_of_{module:x}");
+        assert_eq!([name(&memory), name(&memory)], [first.clone(), first]);
+        // All is where it was but the bytes.
+        memory.put_word(module + 0x80, next + 0x800);
+        assert_eq!(name(&memory), format!("function_1_of_{next:x}"));
     }
 }

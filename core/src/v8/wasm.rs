@@ -19,6 +19,10 @@ const CODE_BYTES: usize = 64;
 /// Bytes of a node of libstdc++'s map: color, parent, left, right, then key and value.
 const NODE_BYTES: usize = 48;
 
+/// Parts of a module's bytes that tell it from others, and bytes of one.
+const PARTS: u64 = 4;
+const PART_BYTES: u64 = 64;
+
 /// Bytes of a module that are read at once.
 const READ_BYTES: usize = 8 << 10;
 
@@ -49,6 +53,8 @@ impl WasmCode {
 pub struct WireBytes {
     start: u64,
     end: u64,
+    /// A sum over some of them: those of another module may have come to the same place.
+    sum: u64,
 }
 
 impl<M: Memory> Heap<'_, M> {
@@ -173,19 +179,38 @@ impl<M: Memory> Heap<'_, M> {
         places.find_map(|at| code(at).filter(|code| code.contains(pc)))
     }
 
-    /// The bytes that a module was made of.
-    pub fn wire_bytes(&self, module: u64) -> Result<WireBytes, Decode> {
-        const MAGIC: &[u8; 8] = b"\0asm\x01\0\0\0";
-        let of = |vector: u64| {
-            let (start, size) =
-                (self.memory.word(vector).ok()?, self.memory.word(vector.wrapping_add(8)).ok()?);
-            let mut magic = [0; 8];
+    /// The bytes that a module was made of; none, at its own address, where they are not found. `place`: which word of
+    /// a module leads to them, as in [`find_wasm_code`](Self::find_wasm_code).
+    #[inline(never)]
+    pub fn wire_bytes(&self, module: u64, place: &mut Option<usize>) -> WireBytes {
+        const MAGIC: u64 = u64::from_le_bytes(*b"\0asm\x01\0\0\0");
+        let word = |address: u64| self.memory.word(address).ok();
+        let of = |at: usize| {
+            let vector = word(module.wrapping_add(at as u64 * 8)).filter(|word| is_pointer(*word))?;
+            let (start, size) = (word(vector)?, word(vector.wrapping_add(8))?);
             let end = start.checked_add(size).filter(|_| (8..1 << 31).contains(&size))?;
-            self.memory.read(start, &mut magic).ok()?;
-            (magic == *MAGIC).then_some(WireBytes { start: start + 8, end })
+            let sum = if word(start)? == MAGIC { self.sum_of_parts(start, size)? } else { return None };
+            Some((at, WireBytes { start: start + 8, end, sum }))
         };
-        let mut vectors = self.module_words(module).into_iter().filter(|word| is_pointer(*word));
-        vectors.find_map(of).ok_or(Decode::Bound)
+        let Some((at, bytes)) = place.iter().copied().chain(0..MODULE_WORDS).find_map(of) else {
+            return WireBytes { start: module, end: module, sum: 0 };
+        };
+        *place = Some(at);
+        bytes
+    }
+
+    /// A sum over the first and the last bytes and some between: over all, of a small module.
+    fn sum_of_parts(&self, start: u64, size: u64) -> Option<u64> {
+        let mut part = [0; PART_BYTES as usize];
+        let mut sum = 0u64;
+        for number in 0..PARTS {
+            let at = size.saturating_sub(PART_BYTES) * number / (PARTS - 1);
+            self.memory.read(start + at, part.get_mut(..size.min(PART_BYTES) as usize)?).ok()?;
+            for word in part.as_chunks().0 {
+                sum = (sum.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            }
+        }
+        Some(sum)
     }
 
     /// The names that a module's name section has for its functions; `None` if it has none.
@@ -423,9 +448,7 @@ mod tests {
         let layout = crate::v8::Layout { wasm: Some(WASM), ..layout() };
         let heap = heap_of(&memory, &layout);
         let mut found = Vec::new();
-        let Some(mut names) = heap.wire_bytes(MODULE).ok().and_then(|bytes| heap.wasm_names(bytes)) else {
-            return found;
-        };
+        let Some(mut names) = heap.wasm_names(heap.wire_bytes(MODULE, &mut None)) else { return found };
         let last = wanted.iter().copied().max().unwrap_or(0);
         let mut take = |index, name: &[u8]| found.push((index, String::from_utf8_lossy(name).into()));
         let wants = |index| wanted.contains(&index).then_some(index);
