@@ -3,20 +3,19 @@
 //! `raw` is written for the real stackcollapse.pl, whose rules would harm some labels: it drops
 //! blanks and one `L` at a frame's start, cuts a frame at its last `+`, cuts from the last `(` or
 //! `<` that follows a `::`, splits at `->`, turns `;` into `:`, and takes a line of digits for a
-//! count. [`protect`] writes each label so that the script gives back the one of `folded`; only
-//! C++'s arguments are left to it.
+//! count. [`protect`] writes each label so that the script gives back the one of `folded`.
 
 use crate::View;
 use crate::label::{Style, escape, push};
 use crate::tree::{Shown, Tree};
-use flame_core::profile::{Frame, Profile};
+use flame_core::profile::Profile;
 use std::io::{self, Write};
 
 /// Writes `root;…;leaf COUNT` lines.
 pub fn folded(profile: &Profile, view: &View, out: &mut dyn Write) -> io::Result<()> {
     let style = Style { base_name: false, lines: view.lines };
     let tree = Tree::new(profile, Shown { glue: false, native: view.native }, style, view);
-    each_stack(&tree, &|label, _| fold(label), &mut |path, own| writeln!(out, "{} {own}", path.text))
+    each_stack(&tree, &fold, &mut |path, own| writeln!(out, "{} {own}", path.text))
 }
 
 /// Writes three lines of header, then for each stack its frames, leaf first, its count and a
@@ -25,7 +24,7 @@ pub fn raw(profile: &Profile, view: &View, full: bool, out: &mut dyn Write) -> i
     let style = Style { base_name: !full, lines: view.lines };
     let tree = Tree::new(profile, Shown { glue: full, native: view.native }, style, view);
     header(profile, out)?;
-    each_stack(&tree, &|label, frame| protect(label, is_cpp(frame)), &mut |path, own| {
+    each_stack(&tree, &protect, &mut |path, own| {
         for frame in path.frames().rev() {
             writeln!(out, "{frame}")?;
         }
@@ -37,7 +36,7 @@ pub fn raw(profile: &Profile, view: &View, full: bool, out: &mut dyn Write) -> i
 /// frame's label what the path holds of it.
 fn each_stack(
     tree: &Tree<'_>,
-    shown: &dyn Fn(&str, &Frame) -> String,
+    shown: &dyn Fn(&str) -> String,
     visit: &mut dyn FnMut(&Path, u64) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut path = Path::default();
@@ -47,7 +46,7 @@ fn each_stack(
         if let Some(number) = tree.label(node) {
             label.clear();
             tree.labels.write(number, &mut label);
-            path.push(&shown(&label, &tree.labels.frame(number)));
+            path.push(&shown(&label));
         }
         let own = tree.own(node);
         if own > 0 {
@@ -79,29 +78,22 @@ fn fold(label: &str) -> String {
     label.replace(';', ":").replace("->", "→")
 }
 
-/// A label of `raw`, written so that stackcollapse.pl gives back what [`fold`] makes of it. With
-/// `cpp`, arguments of C++ functions are left for that script to cut.
-fn protect(label: &str, cpp: bool) -> String {
+/// A label of `raw`, written so that stackcollapse.pl gives back what [`fold`] makes of it. Nothing of a C++
+/// name is left for that script to cut: its arguments are gone, and a bracket in it is part of the name.
+fn protect(label: &str) -> String {
     let mut line = label.replace("->", "→");
     // The script drops one L, and blanks only where no L stands before them.
     if line.starts_with(['L', ' ', '\t', '\x0b', '\x0c']) || line.bytes().all(|byte| byte.is_ascii_digit()) {
         line.insert(0, 'L');
     }
-    if !cpp {
-        // It looks for `::` first and turns `;` into `:` later.
-        let arguments = line.split_once("::").is_some_and(|(_, rest)| rest.contains(['(', '<']));
-        if arguments {
-            line = line.replace("::", ":;");
-        }
+    // It looks for `::` first and turns `;` into `:` later.
+    if line.split_once("::").is_some_and(|(_, rest)| rest.contains(['(', '<'])) {
+        line = line.replace("::", ":;");
     }
     if line.contains('+') {
         line.push_str("+0x0");
     }
     line
-}
-
-fn is_cpp(frame: &Frame) -> bool {
-    frame.kind.is_native() && frame.name != flame_core::profile::Text::EMPTY
 }
 
 /// The labels from the root to the current node, with `;` between them.

@@ -110,14 +110,25 @@ fn folded_can_carry_flamegraphs_annotations() {
 }
 
 #[test]
-fn only_the_arguments_of_cpp_functions_are_left_to_the_script() {
+fn brackets_in_names_of_cpp_functions_survive_the_script() {
     let mut build = Build::default();
-    let native = build.frame(Kind::Native, "node::Start(int, char**)", "");
-    let js = build.frame(Kind::Optimized, "a::b(c)", "/x.js");
-    build.stack(&[native, js]);
-    let text = rendered(&build.finish(), |profile, out| raw(profile, &View::default(), true, out));
-    let stacks = collapse(&text);
-    assert_eq!(stacks.into_keys().collect::<Vec<_>>(), ["node::Start;a::b(c):/x.js:1"]);
+    let stack = [
+        "node::(anonymous namespace)::PlatformWorkerThread",
+        "v8::internal::BodyVisitor<v8::internal::Map>::VisitPointers",
+        "std::function<void ()>::operator()",
+    ]
+    .map(|name| build.frame(Kind::Native, name, "/usr/bin/node"));
+    build.stack(&stack);
+    let profile = build.finish();
+    let stacks = collapse(&rendered(&profile, |profile, out| raw(profile, &View::default(), true, out)));
+    let expected = "node::(anonymous namespace)::PlatformWorkerThread:[native];\
+        v8::internal::BodyVisitor<v8::internal::Map>::VisitPointers:[native];\
+        std::function<void ()>::operator():[native]";
+    assert_eq!(stacks, BTreeMap::from([(expected.to_string(), 1)]));
+    assert_eq!(
+        stacks,
+        read_folded(&rendered(&profile, |profile, out| folded(profile, &View::default(), out)))
+    );
 }
 
 #[test]
@@ -178,9 +189,10 @@ proptest! {
 
     #[test]
     fn every_label_survives_stackcollapse_whole_and_equals_folded(
-        stacks in prop::collection::vec(prop::collection::vec((name(), name(), 0..5usize), 0..6), 1..12),
+        stacks in prop::collection::vec(prop::collection::vec((name(), name(), 0..6usize), 0..6), 1..12),
     ) {
-        let kinds = [Kind::Optimized, Kind::Builtin, Kind::Wasm, Kind::Thread, Kind::RegExp];
+        let kinds =
+            [Kind::Optimized, Kind::Builtin, Kind::Wasm, Kind::Thread, Kind::RegExp, Kind::Native];
         let mut build = Build::default();
         for stack in &stacks {
             let frames: Vec<_> =
