@@ -175,10 +175,12 @@ impl Both {
         let (mut stacks_met, ignored) = (0u64, self.ignored);
         while lines.next()? {
             let line = lines.line.trim_ascii();
-            if line.is_empty() || (line.starts_with(b"#") && lines.number <= 3) {
+            let stacks = folded_line(line);
+            // A header's; but a stack may begin with a private method, `#name`.
+            let is_comment = line.starts_with(b"#") && (stacks.is_none() || line.starts_with(b"# "));
+            if line.is_empty() || (is_comment && lines.number <= 3) {
                 continue;
             }
-            let stacks = folded_line(line);
             if folded.is_none() && line.strip_prefix(TEXT_START).and_then(count_of).is_some() {
                 return Ok(Content::Other("is the output of the format text, which has no whole stacks"));
             }
@@ -409,6 +411,21 @@ mod tests {
         let mut found = paths(&compared(folded, raw));
         found.sort();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_stack_that_begins_with_a_private_method_is_no_header() {
+        let folded = "#poll:/srv/a.js:12 450\n#poll:/srv/a.js:12;read:/srv/a.js:20 3\nmain:/srv/a.js:1 5\n";
+        let raw = "# node-flame: pid 7 (node a.js), 99 Hz\n# stacks, leaf first; 450 in all\n\n\
+            #poll:/srv/a.js:12\n450\n\nread:/srv/a.js:20\n#poll:/srv/a.js:12\n3\n\nmain:/srv/a.js:1\n5\n\n";
+        let expected = [
+            ("#poll:/srv/a.js:12", 450),
+            ("#poll:/srv/a.js:12;read:/srv/a.js:20", 3),
+            ("main:/srv/a.js:1", 5),
+        ];
+        let expected = expected.map(|(path, count)| (path.to_string(), count, count));
+        assert_eq!(paths(&compared(folded, raw)), expected);
+        assert_eq!(paths(&compared(&format!("# samples: 9\n#\n{folded}"), raw)), expected);
     }
 
     #[test]
