@@ -6,12 +6,12 @@
 mod labels;
 mod lines;
 
-use super::encode::{Encoder, Function, KINDS, PageFrame, sorted};
+use super::encode::{Encoder, Function, KINDS, PageFrame, kind_number, sorted};
 use super::{list, template};
 use crate::json;
 use crate::label::escape;
 use flame_core::limits::{NAME_BYTES, STACK_FRAMES};
-use flame_core::profile::{CallTree, FrameId, NodeId, Pool, Strings, Text};
+use flame_core::profile::{CallTree, FrameId, Kind, NodeId, Pool, Strings, Text};
 use labels::{LABEL_BYTES, Parts, as_ours, unprotected};
 use lines::{LINE_BYTES, Lines, count_of, folded_line};
 use std::fmt;
@@ -251,7 +251,11 @@ impl Both {
 
     /// The node of a label at a depth; where there is no room for it, the stack is cut.
     fn frame(&mut self, node: NodeId, depth: usize, label: &[u8], is_folded: bool) -> Option<NodeId> {
-        let function = if depth < STACK_FRAMES { self.function(label, is_folded) } else { None };
+        // Below the root of a process that of a thread may stand.
+        let above =
+            self.tree.node(node).frame.and_then(|frame| self.functions.values().get(frame.0 as usize));
+        let is_root = depth < 2 && above.is_none_or(|above| above.kind == kind_number(Kind::Thread));
+        let function = if depth < STACK_FRAMES { self.function(label, is_folded, is_root) } else { None };
         let child = function.and_then(|function| self.child(node, function));
         self.cut += u64::from(child.is_none());
         child
@@ -289,12 +293,13 @@ impl Both {
 
     /// The number of a label's function, `None` if there is no room for it. Where the tree is full no new one
     /// has a node, and so none is kept.
-    fn function(&mut self, label: &[u8], is_folded: bool) -> Option<u32> {
+    fn function(&mut self, label: &[u8], is_folded: bool, is_root: bool) -> Option<u32> {
         let label = String::from_utf8_lossy(label.get(..LABEL_BYTES).unwrap_or(label));
         let label = if is_folded { label } else { unprotected(&label).into() };
         self.shown.clear();
         escape(&as_ours(&label), &mut self.shown);
-        let Parts { kind, name, file, line } = Parts::of(&self.shown);
+        let root = Parts::of_root(&self.shown).filter(|_| is_root);
+        let Parts { kind, name, file, line } = root.unwrap_or_else(|| Parts::of(&self.shown));
         let (name, file) = (self.strings.intern(name).ok()?, self.strings.intern(file).ok()?);
         let label = Label { name, file, line, kind };
         if self.tree.len() < NODES { self.functions.intern(label).ok() } else { self.functions.get(&label) }
@@ -442,6 +447,17 @@ mod tests {
     fn labels_of_perf_and_marked_ones_are_one_function() {
         let both = compared("JS:*f /a.js:1:2 3\nJS:~f /a.js:1:2 1\n", "f:/a.js:1_[j] 5\n");
         assert_eq!(paths(&both), [("f:/a.js:1".to_string(), 4, 5)]);
+    }
+
+    #[test]
+    fn roots_of_threads_and_processes_are_compared_by_their_names() {
+        let before = "node a.js (88);main (88);f:/a.js:1;g (2) 3\nmain (4711);f:/a.js:1 2\nstart;h (7) 1\n";
+        let after = "# head\n# head\n\ng (2)\nf:/a.js:1\nmain (90)\nnode a.js (90)\n4\n\n\
+            f:/a.js:1\nmain (12)\n5\n\nh (7)\nstart\n6\n\n";
+        let expected =
+            [("node a.js;main;f:/a.js:1;g (2)", 3, 4), ("main;f:/a.js:1", 2, 5), ("start;h (7)", 1, 6)];
+        let expected = expected.map(|(path, before, after)| (path.to_string(), before, after));
+        assert_eq!(paths(&compared(before, after)), expected);
     }
 
     #[test]

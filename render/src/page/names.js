@@ -70,7 +70,8 @@ class Items {
     if (kind === "regexp") return "[regexp]";
     if (kind === "wasm") return name ? `${name}:[wasm]` : `wasm-function[${number}]:[wasm]`;
     if (kind === "elided") return "[frames elided]";
-    if (kind === "thread" || kind === "process") return `${name} (${number})`;
+    // A comparison knows them by their names alone.
+    if (kind === "thread" || kind === "process") return number ? `${name} (${number})` : name;
     if (name) return `${name}:[native]`;
     const object = this.file(item);
     return `[0x${number.toString(16)}${object ? ` in ${object}` : ""}]:[native]`;

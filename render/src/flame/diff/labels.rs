@@ -56,6 +56,13 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// Of the root of a thread or process, `NAME (ID)`, without its id: that is another one in each run.
+    pub(super) fn of_root(label: &'a str) -> Option<Self> {
+        let (name, id) = label.strip_suffix(')')?.rsplit_once(" (")?;
+        id.parse::<u32>().ok()?;
+        Some(Parts { kind: kind_number(Kind::Thread), name, file: "", line: 0 })
+    }
+
     /// Of a label without marks.
     pub(super) fn of(bare: &'a str) -> Self {
         let whole = |kind| Parts { kind, name: bare, file: "", line: 0 };
