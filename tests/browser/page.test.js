@@ -421,6 +421,22 @@ test("a difference: what grew is red, what shrank is blue, sorted by change", as
   await page.close();
 });
 
+test("after a removal each profile of a difference is measured by what is left of it", async () => {
+  const page = await open("diff.html");
+  await page.search("Shop.render");
+  await page.press("Enter");
+  await page.click("#details .actions button:has-text('Remove')");
+  await page.search("Pool.query");
+  await page.press("Enter");
+  assert.match(await page.text("#details"), /Self 20\.3 % 35\.8 % \+15\.5 % 120 120 samples Total 54\.2 % 59\.7 % \+5\.5 % 320 200 samples/);
+  await page.search("");
+  await page.view("tree");
+  assert.deepEqual((await page.rows("#tree"))[0].slice(1), ["100 %", "100 %", "±0.0 %"]);
+  await page.click("#putback");
+  assert.deepEqual((await page.rows("#tree")).find(([name]) => name.includes("Shop.render")).slice(1), ["40.4 %", "37.4 %", "−3.0 %"]);
+  await page.close();
+});
+
 test("stacks that perf's collapser made are compared: names with blanks, kernel frames, unknown ones", async () => {
   const page = await open("perf.html");
   assert.match(await page.text("#facts"), /before before\.perf \(100 samples\) after after\.perf \(200 samples\)/);

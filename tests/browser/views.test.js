@@ -215,6 +215,22 @@ test("the legend names every kind with its colour and share", async () => {
   await page.close();
 });
 
+test("after a removal the legend's shares are of what is left", async () => {
+  const page = await open("server.html");
+  await page.clickAt(0.2, 6);
+  await page.click("#details .actions button:has-text('Remove')");
+  assert.deepEqual(await page.texts("#legend button"), [
+    "JS interpreted", "JS baseline 20.3 %", "JS Maglev", "JS optimized", "JS inlined", "Builtin 13.6 %", "RegExp",
+    "Wasm 20.3 %", "Native 11.9 %", "V8 runtime 6.8 %", "GC 13.6 %", "Compiler 13.6 %", "libc", "JavaScript only",
+  ]);
+  await page.click("[data-kind=gc]");
+  assert.equal(await page.text("[data-kind=gc]"), "GC 13.6 %", "switched off, it keeps its share");
+  await page.does((tab) => tab.selectOption("#coloring", "package"));
+  const packages = await page.texts("#legend .chip");
+  for (const share of ["native code 45.8 %", "application", "pg 20.3 %"]) assert.ok(packages.includes(share), `${packages}`);
+  await page.close();
+});
+
 test("colours by package and by share of self time", async () => {
   const page = await open("server.html");
   await page.does((tab) => tab.selectOption("#coloring", "package"));

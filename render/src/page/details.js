@@ -84,7 +84,7 @@ class Details {
     if (box) box.scrollTop = hottest.offsetTop - box.clientHeight / 2;
   }
 
-  figures(item, { stats, whole, period, shown, scale }) {
+  figures(item, { stats, whole, period, shown }) {
     const body = make("table", { className: "figures" });
     if (shown.before) {
       body.append(make("tr", {}, ...["", "before", "after", "change"].map((textContent) => make("th", { textContent }))));
@@ -94,7 +94,7 @@ class Details {
       ]) {
         const words = [name, formatShare(before, whole), formatShare(after, whole), formatChange((after - before) / whole)];
         body.append(make("tr", {}, ...words.map((textContent) => make("td", { textContent }))));
-        const counts = ["", formatCount(before / scale), formatCount(after), "samples"];
+        const counts = ["", formatCount(before / shown.scale), formatCount(after), "samples"];
         body.append(make("tr", { className: "dim" }, ...counts.map((textContent) => make("td", { textContent }))));
       }
       return body;

@@ -15,13 +15,12 @@ Object.assign(App.prototype, {
   },
 
   kindLegend() {
-    const { profile, meta, state, palette } = this;
-    const own = this.kept.get("own").value;
+    const { profile, meta, state, palette, shown: { left } } = this;
     const sums = new Float64Array(meta.kinds.length);
     const present = new Uint8Array(meta.kinds.length);
     for (let node = 1; node < profile.nodes; node++) {
       const kind = profile.frameKind[profile.frame[node]];
-      sums[kind] += own[node];
+      sums[kind] += left[node];
       present[kind] = 1;
     }
     const others = meta.kinds.filter((name, kind) => present[kind] && !JAVASCRIPT.has(name));
@@ -69,12 +68,11 @@ Object.assign(App.prototype, {
 
   // The packages with most time of their own, and those that are switched off.
   packageLegend() {
-    const { profile, items, state } = this;
-    const own = this.kept.get("own").value;
+    const { profile, items, state, shown: { left } } = this;
     const sums = new Map();
     for (let node = 1; node < profile.nodes; node++) {
       const name = items.packageName(items.ofNode[node]);
-      if (name) sums.set(name, (sums.get(name) ?? 0) + own[node]);
+      if (name) sums.set(name, (sums.get(name) ?? 0) + left[node]);
     }
     const all = [...sums].sort((a, b) => b[1] - a[1]);
     const chips = all

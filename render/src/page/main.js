@@ -7,7 +7,6 @@ class App {
     this.kindNumbers = new Map(this.meta.kinds.map((name, number) => [name, number]));
     this.state = new State({ lines: Boolean(this.meta.lines) });
     this.kept = new Map();
-    if (profile.before) this.scaleBefore();
     this.palette = new Palette();
     this.tip = new Tip(byId("tip"), (model, box) => describeBox(model, box, this.context));
     const graph = (id) =>
@@ -56,13 +55,6 @@ class App {
     this.update();
   }
 
-  // Counts of the profile before are scaled to the total of the one after.
-  scaleBefore() {
-    const sum = (counts) => counts.reduce((all, count) => all + count, 0);
-    this.scale = sum(this.profile.before) ? sum(this.profile.own) / sum(this.profile.before) : 1;
-    this.profile.before = this.profile.before.map((count) => count * this.scale);
-  }
-
   // The value of `make()`, made anew only when `inputs` differ from the last time.
   keep(name, inputs, make) {
     const last = this.kept.get(name);
@@ -91,7 +83,7 @@ class App {
     const inputs = [own, this.items, off, state.removed];
     this.shown = this.keep("shown", inputs, () => new Shown(profile, own, off, this.items, removed));
     this.stats = this.keep("stats", [this.shown, this.items], () => itemStats(this.shown, this.items));
-    this.whole = this.shown.total[0];
+    this.whole = this.shown.total[0] || (this.shown.totalBefore?.[0] ?? 0);
     this.selected = this.readSelected();
     const pattern = Search.pattern(state.query, state.regexp);
     this.pattern = pattern;
@@ -114,9 +106,9 @@ class App {
   }
 
   get context() {
-    const { shown, items, stats, whole, palette, rootTitle, scale } = this;
+    const { shown, items, stats, whole, palette, rootTitle } = this;
     return {
-      shown, items, stats, whole, palette, rootTitle, scale,
+      shown, items, stats, whole, palette, rootTitle,
       stackOf: (item) => this.knownStack(item),
       period: samplePeriod(this.meta),
       range: this.state.range,
@@ -262,8 +254,7 @@ class App {
     byId("tablepane").hidden = !this.listed && view !== "sandwich";
     byId("table").hidden = view === "tree";
     byId("tree").hidden = view !== "tree";
-    const empty = this.whole === 0 && !(this.shown.before && this.shown.totalBefore[0]);
-    byId("empty").hidden = !empty || this.listed;
+    byId("empty").hidden = this.whole > 0 || this.listed;
     byId("empty").textContent = state.range || state.thread >= 0 ? "No samples in this range." : "No samples: the process was idle.";
     byId("graph").setAttribute("aria-label", { flame: "Flame graph", bottom: "Bottom-up graph", sandwich: "Callees", chart: "Stacks over time" }[view] ?? "");
     if (view === "sandwich") {

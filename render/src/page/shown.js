@@ -25,6 +25,9 @@ class Shown {
     this.own = own.slice();
     this.before = profile.before ? profile.before.slice() : null;
     if (removed.size) this.removeStacks(items, removed);
+    // What frames that are switched off counted themselves, too.
+    this.left = this.own.slice();
+    if (this.before) this.scaleBefore();
     const hidden = new Uint8Array(nodes);
     for (let node = 1; node < nodes; node++) {
       const caller = hidden[parent[node]] ? this.up[parent[node]] : parent[node];
@@ -52,6 +55,13 @@ class Shown {
       this.own[node] = 0;
       if (this.before) this.before[node] = 0;
     }
+  }
+
+  // Counts of the profile before are scaled to the total of the one after, both without what is removed.
+  scaleBefore() {
+    const [before, after] = [this.before, this.own].map((counts) => counts.reduce((all, count) => all + count, 0));
+    this.scale = before && after ? after / before : 1;
+    this.before = this.before.map((count) => count * this.scale);
   }
 
   sums(own, hidden) {

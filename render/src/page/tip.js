@@ -65,7 +65,7 @@ function describeBox(model, box, context) {
   return [...parts, table];
 }
 
-function diffTable(model, box, { whole, scale }) {
+function diffTable(model, box, { whole, shown: { scale } }) {
   const before = model.before[box];
   const after = model.after[box];
   const row = (name, share, count) =>
