@@ -21,6 +21,9 @@ pub const FRAMES: usize = 48 << 10;
 /// Nodes of the call tree. A renderer takes up to 64 bytes for each, when the sampler is gone.
 pub const NODES: usize = 96 << 10;
 
+/// One of so many nodes is kept for what ends a cut path, so that no frame seems to have run that only called.
+pub const NODES_FOR_AN_END: usize = 16;
+
 /// Samples kept one by one, with time and thread. When they are full, every second one is merged
 /// into its neighbour, so that the whole run stays covered at half the resolution.
 pub const SAMPLES: usize = 1 << 16;

@@ -1,8 +1,6 @@
 //! Several processes' profiles as one: each below a root frame of its process.
 
-use super::{
-    Activity, Frame, FrameId, Full, Kind, Meta, NodeId, Profile, Receipt, Recorder, Strings, Text, Thread,
-};
+use super::{Activity, Frame, Full, Kind, Meta, NodeId, Profile, Receipt, Recorder, Strings, Text, Thread};
 use crate::limits::THREADS;
 use alloc::format;
 use alloc::vec;
@@ -42,12 +40,11 @@ impl Merger {
         for node in part.tree.nodes().skip(1) {
             let above = nodes.get(node.parent.0 as usize).copied().unwrap_or(NodeId::ROOT);
             let frame = node.frame.and_then(|frame| frames.get(frame.0 as usize)).copied();
-            let frame = recorder.frames.intern(frame.unwrap_or(Frame::ELIDED));
-            let node_here = match frame.and_then(|frame| recorder.tree.child(above, FrameId(frame))) {
+            let node_here = match recorder.child(above, frame.unwrap_or(Frame::ELIDED)) {
                 Ok(child) => child,
                 Err(Full) => {
                     recorder.cut += node.own;
-                    above
+                    recorder.tree.end(above)
                 }
             };
             recorder.tree.count(node_here, node.own);
@@ -102,6 +99,26 @@ mod tests {
             let name = functions.get(raw as usize).map_or("", |function| function.0);
             Frame { name: strings.intern(name).unwrap(), ..Frame::new(Kind::Native) }
         })
+    }
+
+    #[test]
+    fn stacks_that_find_no_room_end_in_the_elided_frame() {
+        let mut recorder = Recorder::new(u32::MAX);
+        let main = recorder.thread(Thread { tid: 7, name: "main".into() });
+        recorder.record(0, main, Activity::Native, (0..60_000).map(|number| number % 1000));
+        let part = recorder.finish(Strings::default(), Meta::default(), Receipt::default(), |raw, _| Frame {
+            offset: raw.into(),
+            ..Frame::new(Kind::Native)
+        });
+        let mut merger = Merger::default();
+        merger.add(&part, "node a.js", 100);
+        merger.add(&part, "node a.js", 200);
+        let profile = merger.finish(Meta::default(), Receipt::default());
+        let ends = profile.tree().nodes().filter(|node| node.own > 0);
+        let ends: Vec<_> = ends.map(|node| profile.frame(node.frame.unwrap()).kind).collect();
+        assert_eq!(ends, [Kind::Native, Kind::Elided]);
+        let remark = "1 samples lost their innermost frames: the call tree is full";
+        assert_eq!(profile.receipt.remarks, [remark]);
     }
 
     fn labels(profile: &Profile, mut at: NodeId) -> String {

@@ -32,7 +32,6 @@ pub struct Recorder<K> {
     samples: SampleLog,
     threads: Vec<Thread>,
     activity: [u64; Activity::ALL.len()],
-    elided: K,
     cut: u64,
 }
 
@@ -46,7 +45,7 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
     /// The same with other bounds: of frames, call paths and samples kept one by one.
     pub fn with_room(elided: K, frames: usize, nodes: usize, samples: usize) -> Self {
         let mut frames = Pool::new(frames);
-        // The first value always fits, and so has number 0.
+        // It has number 0, by which the tree knows it.
         let _ = frames.intern(elided);
         Recorder {
             frames,
@@ -54,7 +53,6 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
             samples: SampleLog::new(samples),
             threads: Vec::new(),
             activity: [0; Activity::ALL.len()],
-            elided,
             cut: 0,
         }
     }
@@ -79,8 +77,11 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
 
     /// The node right below the root for a frame; the root itself where there is no room.
     pub fn root_of(&mut self, raw: K) -> NodeId {
-        let child = self.frames.intern(raw).and_then(|frame| self.tree.child(NodeId::ROOT, FrameId(frame)));
-        child.unwrap_or(NodeId::ROOT)
+        self.child(NodeId::ROOT, raw).unwrap_or(NodeId::ROOT)
+    }
+
+    fn child(&mut self, node: NodeId, raw: K) -> Result<NodeId, Full> {
+        self.frames.intern(raw).and_then(|frame| self.tree.path(node, FrameId(frame)))
     }
 
     /// The paths so far.
@@ -90,8 +91,7 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
 
     /// Adds one stack, root first.
     ///
-    /// Where the frames or the tree are full, the path ends in the `elided` frame if that still
-    /// fits, else in the last frame that did.
+    /// Where the frames or the tree are full, the path ends in the `elided` frame.
     pub fn record(
         &mut self,
         at_us: u64,
@@ -114,16 +114,14 @@ impl<K: Copy + Eq + Hash> Recorder<K> {
         mut passed: impl FnMut(NodeId),
     ) -> NodeId {
         for raw in stack {
-            let child = self.frames.intern(raw).and_then(|frame| self.tree.child(node, FrameId(frame)));
-            match child {
+            match self.child(node, raw) {
                 Ok(child) => {
                     passed(child);
                     node = child;
                 }
                 Err(Full) => {
                     self.cut += 1;
-                    let elided = self.frames.intern(self.elided).map(FrameId);
-                    node = elided.and_then(|frame| self.tree.child(node, frame)).unwrap_or(node);
+                    node = self.tree.end(node);
                     break;
                 }
             }
@@ -337,5 +335,22 @@ mod tests {
         recorder.record(0, thread, Activity::Native, (0..deep).map(|number| number % 1000));
         recorder.record(1, thread, Activity::Native, (0..deep).map(|number| number % 999));
         assert_eq!((recorder.taken(), recorder.cut()), (2, 2));
+    }
+
+    #[test]
+    fn a_cut_path_ends_in_the_elided_frame_and_never_in_a_caller() {
+        let mut recorder = Recorder::with_room(u32::MAX, 2000, 1024, 16);
+        let thread = recorder.thread(Thread { tid: 1, name: "main".into() });
+        recorder.record(0, thread, Activity::Native, 0..1500);
+        // More ends than there is room for.
+        for depth in 1..200 {
+            recorder.record(depth.into(), thread, Activity::Native, (0..depth).chain([5000]));
+        }
+        let worker = recorder.root_of(6000);
+        assert_ne!(worker, NodeId::ROOT);
+        recorder.record_below(worker, 200, thread, Activity::Native, [0, 1], |_| ());
+        assert_eq!((recorder.taken(), recorder.cut()), (201, 201));
+        let mut ends = recorder.tree().nodes().filter(|node| node.own > 0);
+        assert!(ends.all(|node| node.frame == Some(FrameId(0))), "{:?}", recorder.tree());
     }
 }

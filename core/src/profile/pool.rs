@@ -34,11 +34,16 @@ impl<T: Copy + Eq + Hash> Pool<T> {
 
     /// The number of `value`, new or known.
     pub fn intern(&mut self, value: T) -> Result<u32, Full> {
+        self.intern_within(self.limit, value)
+    }
+
+    /// The same where a new value has room only among the first `limit`, which the pool has.
+    pub fn intern_within(&mut self, limit: usize, value: T) -> Result<u32, Full> {
         let slot = match self.find(&value) {
             Ok(number) => return Ok(number),
             Err(slot) => slot,
         };
-        if self.values.len() >= self.limit {
+        if self.values.len() >= limit {
             self.refused += 1;
             return Err(Full);
         }

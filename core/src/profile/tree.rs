@@ -2,6 +2,7 @@
 
 use super::frame::FrameId;
 use super::pool::{Full, Pool};
+use crate::limits::NODES_FOR_AN_END;
 use alloc::vec::Vec;
 
 /// A node's number in its tree. A node's parent always has the lower number.
@@ -22,6 +23,9 @@ struct Edge {
 /// The root's edge: no real frame has this number.
 const ROOT_EDGE: Edge = Edge { parent: u32::MAX, frame: u32::MAX };
 
+/// The number of the frame that ends a cut path.
+const ELIDED: FrameId = FrameId(0);
+
 /// One call path: its last frame, the path that leads there, and the samples that ended in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -38,6 +42,7 @@ pub struct Node {
 pub struct CallTree {
     edges: Pool<Edge>,
     own: Vec<u64>,
+    limit: usize,
 }
 
 impl CallTree {
@@ -49,12 +54,39 @@ impl CallTree {
         let _ = edges.intern(ROOT_EDGE);
         let mut own = Vec::with_capacity(limit);
         own.push(0);
-        CallTree { edges, own }
+        CallTree { edges, own, limit }
     }
 
     /// The node for `frame` called from `parent`.
     pub fn child(&mut self, parent: NodeId, frame: FrameId) -> Result<NodeId, Full> {
-        let number = self.edges.intern(Edge { parent: parent.0, frame: frame.0 })?;
+        self.child_within(self.limit, parent, frame)
+    }
+
+    /// The same while a profile is recorded: the ends of cut paths, and roots, have room where others have none.
+    pub(super) fn path(&mut self, parent: NodeId, frame: FrameId) -> Result<NodeId, Full> {
+        let kept = match (parent, frame) {
+            (NodeId::ROOT, ELIDED) => 0,
+            (NodeId::ROOT, _) => 1,
+            (_, ELIDED) => self.limit / NODES_FOR_AN_END / 2,
+            _ => self.limit / NODES_FOR_AN_END,
+        };
+        self.child_within(self.limit - kept, parent, frame)
+    }
+
+    /// Where a path ends that is cut below `node`: in the frame that stands for the rest, or where that has no
+    /// room in a caller's.
+    pub(super) fn end(&mut self, mut node: NodeId) -> NodeId {
+        while self.node(node).frame != Some(ELIDED) {
+            match self.path(node, ELIDED) {
+                Err(Full) if node != NodeId::ROOT => node = self.node(node).parent,
+                end => return end.unwrap_or(node),
+            }
+        }
+        node
+    }
+
+    fn child_within(&mut self, limit: usize, parent: NodeId, frame: FrameId) -> Result<NodeId, Full> {
+        let number = self.edges.intern_within(limit, Edge { parent: parent.0, frame: frame.0 })?;
         if number as usize == self.own.len() {
             self.own.push(0);
         }
