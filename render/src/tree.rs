@@ -40,18 +40,26 @@ pub struct Labels<'a> {
     annotate: bool,
     /// A frame for each label.
     frames: Vec<FrameId>,
-    /// The label of each frame.
-    of: Vec<u32>,
+    /// The label of each frame that is in a stack.
+    of: Vec<Option<u32>>,
 }
 
 impl<'a> Labels<'a> {
-    /// Numbers the labels of all frames.
+    /// Numbers the labels of all frames that are in a stack: what stands for cut ones is always known.
     pub fn new(profile: &'a Profile, style: Style, annotate: bool) -> Self {
         let mut labels = Labels { profile, style, annotate, frames: Vec::new(), of: Vec::new() };
+        let mut occurs = vec![false; profile.frames().len()];
+        for frame in profile.tree().nodes().filter_map(|node| node.frame) {
+            occurs.get_mut(frame.0 as usize).into_iter().for_each(|occurs| *occurs = true);
+        }
         let hasher = RandomState::new();
         let mut numbers: HashMap<u64, u32> = HashMap::new();
         let (mut text, mut other) = (String::new(), String::new());
-        for (id, frame) in profile.frames().iter().enumerate() {
+        for ((id, frame), occurs) in profile.frames().iter().enumerate().zip(occurs) {
+            if !occurs {
+                labels.of.push(None);
+                continue;
+            }
             text.clear();
             labels.write_frame(frame, &mut text);
             let mut hash = hasher.hash_one(&text);
@@ -68,7 +76,7 @@ impl<'a> Labels<'a> {
                 }
                 hash = hash.wrapping_add(1);
             };
-            labels.of.push(number);
+            labels.of.push(Some(number));
         }
         labels
     }
@@ -101,7 +109,7 @@ impl<'a> Labels<'a> {
 
     /// The label's number of a frame.
     pub fn of(&self, frame: FrameId) -> Option<u32> {
-        self.of.get(frame.0 as usize).copied()
+        self.of.get(frame.0 as usize).copied().flatten()
     }
 }
 

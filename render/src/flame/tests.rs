@@ -1,5 +1,6 @@
 //! The page as a file; what it shows is tested in a browser.
 
+use super::collect;
 use crate::fixture::Build;
 use crate::testing::rendered;
 use crate::{Format, View, sha256, write};
@@ -62,6 +63,15 @@ fn what_the_page_says_of_the_run_is_escaped_as_labels_are() {
     }
     assert!(page.contains(r"<title>node \x1b[2J\u202e.js"));
     assert!(!page.contains(r"\u001b") && !page.contains('\u{202e}'));
+}
+
+#[test]
+fn a_frame_that_is_in_no_stack_is_not_listed() {
+    let mut build = Build::default();
+    let main = build.frame(Kind::Optimized, "main", "/a.js");
+    build.stack(&[main]);
+    let (data, ..) = collect(&build.finish(), &View::default());
+    assert_eq!((data.frames.len(), data.functions.len()), (1, 1), "what stands for cut frames is not there");
 }
 
 #[test]

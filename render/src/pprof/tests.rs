@@ -98,6 +98,17 @@ fn samples_have_stacks_lines_counts_and_threads() {
 }
 
 #[test]
+fn a_frame_that_is_in_no_stack_is_not_listed() {
+    let mut build = Build::default();
+    let main = build.frame(Kind::Interpreted, "main", "/app/a.js");
+    build.stack(&[main]);
+    let mut out = Vec::new();
+    write(&build.finish(), &View::default(), &mut out).unwrap();
+    let bytes = miniz_oxide::inflate::decompress_to_vec(&out[10..out.len() - 8]).unwrap();
+    assert_eq!(fields(&bytes).iter().filter(|field| field.0 == 4).count(), 1, "locations");
+}
+
+#[test]
 fn no_string_acts_on_a_terminal() {
     let mut build = Build::default();
     build.meta.command = "node \u{1b}]0;title\u{7}.js".into();
