@@ -181,6 +181,52 @@ fn what_a_store_calls_behind_its_functions_code_is_on_the_stores_line() {
     }
 }
 
+/// Versions of TurboFan whose deoptimization data differ.
+const DEOPTS: &[Version] = if cfg!(feature = "sweeps") {
+    &[
+        Version::new(16, 20, 2),
+        Version::new(17, 9, 1),
+        Version::new(18, 20, 8),
+        Version::new(19, 8, 1),
+        Version::new(20, 20, 2),
+        Version::new(21, 7, 3),
+        Version::new(22, 23, 3),
+        Version::new(23, 11, 1),
+        Version::new(24, 21, 0),
+        Version::new(25, 9, 0),
+        Version::new(26, 10, 0),
+    ]
+} else {
+    &[Version::new(20, 20, 2), Version::new(26, 10, 0)]
+};
+
+#[test]
+fn optimized_code_that_is_to_be_left_shows_the_call_that_runs() {
+    let _alone = alone();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/deopts.js");
+    for &version in DEOPTS {
+        let target = Target::start(version, Tier::Default, &program).unwrap();
+        let pid = target.pid().to_string();
+        let mut profiler = command(node_flame(), &[&pid, "folded", "4", "--rate", "200", "--lines"]);
+        let ended = run(&mut profiler, Duration::from_secs(30));
+        assert!(ended.ok(), "{version}: {}", ended.stderr);
+        let stacks = stacks::folded(&ended.stdout).unwrap();
+        let at = |stack: &stacks::Stack, label| stack.frames.iter().position(|frame| frame == label);
+        let working = stacks.iter().filter_map(|stack| Some((stack, at(stack, "work:round.js:6")?)));
+        let (right, wrong): (Vec<_>, Vec<_>) = working.partition(|(stack, work)| {
+            stack.frames[..*work].ends_with(&["outer:round.js:16".into(), "helper:round.js:11".into()])
+        });
+        let count =
+            |stacks: &[(&stacks::Stack, usize)]| stacks.iter().map(|stack| stack.0.count).sum::<u64>();
+        tell(&format!(
+            "{version}: {} samples below the call that runs, {} elsewhere",
+            count(&right),
+            count(&wrong)
+        ));
+        assert!(count(&right) >= 300 && count(&wrong) * 50 <= count(&right), "{version}: {wrong:#?}");
+    }
+}
+
 #[cfg(feature = "sweeps")]
 #[test]
 fn inlined_functions_are_frames_on_every_version() {

@@ -192,6 +192,14 @@ impl Arch {
         }
     }
 
+    /// Bytes of an instruction, where all have the same.
+    pub fn instruction_size(self) -> Option<u8> {
+        match self {
+            Arch::X86_64 => None,
+            Arch::Aarch64 => Some(4),
+        }
+    }
+
     /// The offset that a jump at an offset of code leads to, if one stands there.
     pub fn jump(self, code: &[u8], at: usize) -> Option<i64> {
         match self {

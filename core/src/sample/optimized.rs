@@ -107,6 +107,8 @@ impl Places {
     ) -> Result<Frames, Decode> {
         let length = self.table(heap, known.code.positions)?;
         let entries = || Entries::new(&self.table[..length], &heap.layout.positions);
+        let back = || heap.call_of(self.arch, &known.code, at.offset.saturating_add(1)).saturating_sub(1);
+        let at = At { offset: if at.is_return { back() } else { at.offset }, ..at };
         let offset = i64::from(at.offset);
         let here = entry_at(entries(), offset).ok_or(Decode::Bound)?;
         // Deferred code without an entry of its own stands for where it was left, not for what stands before it.
@@ -157,7 +159,7 @@ impl Places {
         offset: u32,
     ) -> Result<Frames, Decode> {
         let points = heap.safepoints(&known.code, &mut self.table)?;
-        let exits = heap.exits(&known.code)?;
+        let exits = heap.exits(self.arch, &known.code)?;
         let length = (known.code.size as usize).min(self.bytecodes.len());
         let code = &mut self.bytecodes[..length];
         heap.memory.read(known.code.start, code)?;

@@ -113,7 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Where the exits start: two eager ones.
-    const EXITS: Exits = Exits { start: 200, eager: 2, size: 4 };
+    const EXITS: Exits = Exits { start: 200, eager: 2, lazy: 0, size: 4 };
 
     /// Code with a call until 40, a check at 50 that jumps to the second exit, and one at 60 that jumps to
     /// deferred code at 120, which calls until 140 and comes back.

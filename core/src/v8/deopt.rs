@@ -2,8 +2,9 @@
 
 use super::code::Code;
 use super::heap::{Decode, Heap, smi, untag};
-use super::layout::{CodeKind, TranslationLayout};
+use super::layout::{CodeKind, ExitLayout};
 use super::translation::{self, TranslatedFrame};
+use crate::arch::Arch;
 use crate::memory::Memory;
 
 /// Exits for deoptimizations: each calls V8, the eager ones first.
@@ -13,6 +14,8 @@ pub struct Exits {
     pub start: u32,
     /// Number of eager ones: those that the code itself jumps to.
     pub eager: u32,
+    /// Number of lazy ones, which follow: those that calls return to.
+    pub lazy: u32,
     /// Bytes of one.
     pub size: u32,
 }
@@ -20,15 +23,24 @@ pub struct Exits {
 impl Exits {
     /// The number of the eager deoptimization whose exit is at an offset in the code.
     pub fn eager_at(&self, offset: i64) -> Option<u32> {
+        self.at(offset).filter(|number| *number < self.eager)
+    }
+
+    /// The number of the lazy one.
+    fn lazy_at(&self, offset: i64) -> Option<u32> {
+        let end = self.eager.saturating_add(self.lazy);
+        self.at(offset).filter(|number| (self.eager..end).contains(number))
+    }
+
+    fn at(&self, offset: i64) -> Option<u32> {
         let distance = u32::try_from(offset.checked_sub(self.start.into())?).ok()?;
-        let number = distance.checked_div(self.size)?;
-        (distance.is_multiple_of(self.size) && number < self.eager).then_some(number)
+        distance.checked_div(self.size).filter(|_| distance.is_multiple_of(self.size))
     }
 }
 
 impl<M: Memory> Heap<'_, M> {
-    fn translation_layout(&self) -> Result<&TranslationLayout, Decode> {
-        self.layout.translation.as_ref().ok_or(Decode::Bound)
+    fn exit_layout(&self) -> Result<&ExitLayout, Decode> {
+        self.layout.exits.as_ref().ok_or(Decode::Bound)
     }
 
     fn small(&self, array: u64, index: u32) -> Result<u32, Decode> {
@@ -36,14 +48,31 @@ impl<M: Memory> Heap<'_, M> {
     }
 
     /// The exits of optimized code.
-    pub fn exits(&self, code: &Code) -> Result<Exits, Decode> {
-        let layout = self.translation_layout()?;
-        let at = u32::from(layout.exits);
+    pub fn exits(&self, arch: Arch, code: &Code) -> Result<Exits, Decode> {
+        let layout = self.exit_layout()?;
+        let at = u32::from(layout.start);
         Ok(Exits {
             start: self.small(code.deopt, at)?,
             eager: self.small(code.deopt, at + 1)?,
-            size: layout.exit_size.into(),
+            lazy: self.small(code.deopt, at + 2)?,
+            size: arch.instruction_size().unwrap_or(layout.size).into(),
         })
+    }
+
+    /// A field of a deoptimization's entry.
+    fn entry(&self, code: &Code, deopt: u32, field: u32) -> Result<u32, Decode> {
+        let layout = self.exit_layout()?;
+        let at = deopt.checked_mul(layout.entry_size.into());
+        let at = at.and_then(|at| at.checked_add(u32::from(layout.first_entry) + field));
+        self.small(code.deopt, at.ok_or(Decode::Bound)?)
+    }
+
+    /// The offset that a call returns to, by the one that stands in its frame. When code is to be left, V8 has all
+    /// calls in it return to lazy exits instead (`ActivationsFinder` in `src/deoptimizer/deoptimizer.cc`), which
+    /// stand behind all code with positions.
+    pub fn call_of(&self, arch: Arch, code: &Code, back: u32) -> u32 {
+        let exit = self.exits(arch, code).ok().and_then(|exits| exits.lazy_at(back.into()));
+        exit.and_then(|exit| self.entry(code, exit, 2).ok()).unwrap_or(back)
     }
 
     /// Calls `frame` for each function's frame of a deoptimization, the outermost first. `buffer` bounds
@@ -55,10 +84,8 @@ impl<M: Memory> Heap<'_, M> {
         buffer: &mut [u8],
         frame: impl FnMut(TranslatedFrame),
     ) -> Result<(), Decode> {
-        let layout = self.translation_layout()?;
-        let entry = deopt.checked_mul(layout.entry_size.into()).ok_or(Decode::Bound)?;
-        let entry = entry.checked_add(layout.first_entry.into()).ok_or(Decode::Bound)?;
-        let start = self.small(code.deopt, entry.checked_add(1).ok_or(Decode::Bound)?)?;
+        let layout = self.layout.translation.as_ref().ok_or(Decode::Bound)?;
+        let start = self.entry(code, deopt, 1)?;
         let translations = self.element(code.deopt, layout.translations.into())?;
         let (from, length) = self.byte_array(translations, buffer.len())?;
         let bytes = buffer.get_mut(..length).ok_or(Decode::Bound)?;
@@ -92,6 +119,36 @@ impl<M: Memory> Heap<'_, M> {
         match layout.kind(flags) {
             CodeKind::Baseline => self.field(address, layout.deopt),
             _ => Err(Decode::Bound),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::{FakeHeap, layout_of, smi_word};
+    use alloc::vec;
+
+    #[test]
+    fn a_lazy_exit_tells_the_call_that_it_stands_for() {
+        use Arch::{Aarch64, X86_64};
+        let versions = [(9, 4, X86_64, 7), (9, 4, Aarch64, 4), (11, 3, X86_64, 4), (14, 6, Aarch64, 4)];
+        for (major, minor, arch, size) in versions {
+            let at = if major < 13 { 8 } else { 9 };
+            let mut fake = FakeHeap::new(layout_of(major, minor));
+            // Exits from 200 on: one eager, for no call, and two lazy ones, for calls that return to 60 and 90.
+            let mut words = vec![smi_word(at + 12); at as usize + 13];
+            for (slot, value) in [(0, 200), (1, 1), (2, 2), (5, -1), (8, 60), (11, 90)] {
+                words[(at + 1 + slot) as usize] = smi_word(value);
+            }
+            let deopt = fake.object(fake.layout.types.fixed_array, &words);
+            let kind = CodeKind::Optimized;
+            let code = Code { address: 0, start: 0, size: 256, kind, deopt, positions: 0, flags: 0 };
+            let call = |back| fake.heap().call_of(arch, &code, back);
+            assert_eq!([1, 2].map(|exit| call(200 + exit * size)), [60, 90], "{major}.{minor}, {arch:?}");
+            // An eager exit, between exits, behind them, and a call of its own.
+            let others = [200, 202 + size, 200 + 3 * size, 60];
+            assert_eq!(others.map(call), others);
         }
     }
 }

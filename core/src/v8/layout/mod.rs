@@ -22,7 +22,7 @@ pub use objects::{
 };
 pub use positions::{BytecodeForm, PositionForm, PositionLayout, RelocationForm};
 pub use properties::PropertyLayout;
-pub use translation::{SafepointForm, TranslationLayout, TranslationOps};
+pub use translation::{ExitLayout, SafepointForm, TranslationLayout, TranslationOps};
 pub use wasm::WasmLayout;
 
 use super::version::Version;
@@ -137,6 +137,8 @@ pub struct Layout {
     pub code: CodeLayout,
     /// DeoptimizationData.
     pub deopt: DeoptLayout,
+    /// Exits of optimized code, where their places are known.
+    pub exits: Option<ExitLayout>,
     /// Source position tables and bytecode arrays.
     pub positions: PositionLayout,
     /// Safepoints and frame translations, where they are known.
@@ -169,6 +171,7 @@ impl Layout {
             string: StringLayout::of(version).ok_or(unknown)?,
             code: CodeLayout::of(version, constants).ok_or(unknown)?,
             deopt: DeoptLayout::of(version, constants).ok_or(unknown)?,
+            exits: ExitLayout::of(version),
             positions: PositionLayout::of(version, constants).ok_or(unknown)?,
             translation: TranslationLayout::of(version),
             crankshaft: CrankshaftLayout::of(version),

@@ -40,15 +40,34 @@ pub struct TranslationLayout {
     pub ops: TranslationOps,
     /// DeoptimizationData's element with the translations, a ByteArray.
     pub translations: u8,
-    /// Its element with the offset in the code of the first exit for a deoptimization; the number of
-    /// eager ones follows.
-    pub exits: u8,
-    /// Its element with the first entry.
+}
+
+/// What DeoptimizationData says of a code's exits (`src/objects/code.h`, later `deoptimization-data.h`), in element
+/// indices.
+#[derive(Clone, Copy, Debug)]
+pub struct ExitLayout {
+    /// Offset in the code of the first exit for a deoptimization; the numbers of eager and of lazy ones follow.
+    pub start: u8,
+    /// First entry: an exit's offset in the function's bytecode, the place of its translation, and the offset in the
+    /// code that its call returns to.
     pub first_entry: u8,
-    /// Bytes of an exit.
-    pub exit_size: u8,
-    /// Elements of an entry: offset in the function's code, place of its translation, and more.
+    /// Elements of an entry.
     pub entry_size: u8,
+    /// Bytes of an exit on x86-64, a call by the root register (`src/deoptimizer/x64/deoptimizer-x64.cc`). On arm64 it
+    /// is one instruction.
+    pub size: u8,
+}
+
+impl ExitLayout {
+    pub(super) fn of(version: Version) -> Option<ExitLayout> {
+        // (start, first entry). Before, exits of x86-64 had sizes of their own.
+        const ELEMENTS: Since<Option<(u8, u8)>> =
+            &[((3, 11), None), ((9, 0), Some((8, 11))), ((13, 6), Some((9, 12)))];
+        // Since 9.5 what is called stands near the root register.
+        const SIZE: Since<u8> = &[((9, 0), 7), ((9, 5), 4)];
+        let (start, first_entry) = at(ELEMENTS, version)??;
+        Some(ExitLayout { start, first_entry, entry_size: 3, size: at(SIZE, version)? })
+    }
 }
 
 impl TranslationLayout {
@@ -85,17 +104,10 @@ impl TranslationLayout {
         const OPS: Since<Option<TranslationOps>> =
             &[((3, 11), None), ((12, 4), Some(OF_12_4)), ((12, 9), Some(OF_12_9)), ((13, 6), Some(OF_13_6))];
         const LENGTH: Since<u8> = &[((3, 11), 0), ((13, 6), 4)];
-        // (exits, first entry)
-        const ENTRIES: Since<(u8, u8)> = &[((3, 11), (8, 11)), ((13, 6), (9, 12))];
-        let (exits, first_entry) = at(ENTRIES, version)?;
         Some(TranslationLayout {
             safepoints: SafepointForm::Maglev { length: at(LENGTH, version)? },
             ops: at(OPS, version)??,
             translations: 0,
-            exits,
-            first_entry,
-            exit_size: 4,
-            entry_size: 3,
         })
     }
 }
