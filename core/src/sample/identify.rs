@@ -272,6 +272,12 @@ impl<M: Memory> Identify<'_, '_, M> {
         }
     }
 
+    /// Whether a frame is that of the interpreter's entry: none of compiled code's is.
+    fn is_entry(&self, frame: &JsFrame) -> bool {
+        matches!(frame.at, Where::Builtin(Some(builtin)) if !frame.under_builtin
+            && self.builtins.get(builtin).is_some_and(|builtin| builtin.role == Role::InterpreterEntry))
+    }
+
     /// A frame of the interpreter; or, under a builtin, one of compiled code whose pc was not found.
     fn interpreted(&mut self, frame: &JsFrame, handler: Option<Handler>, function: FunctionId) {
         let Some(slots) = self.heap.layout.frames.interpreted else {
@@ -296,7 +302,12 @@ impl<M: Memory> Identify<'_, '_, M> {
                     .types
                     .bytecode_array
                     .is_some_and(|bytecode_array| self.heap.expect(array, bytecode_array).is_ok());
-                let kind = if is_array { Kind::Baseline } else { Kind::JavaScript };
+                let kind = match (is_array, self.is_entry(frame)) {
+                    // Its frame is being built.
+                    (_, true) => Kind::Interpreted,
+                    (true, false) => Kind::Baseline,
+                    (false, false) => Kind::JavaScript,
+                };
                 self.push_at(function, Position::NONE, kind);
             }
         }

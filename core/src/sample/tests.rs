@@ -1,5 +1,6 @@
 //! The whole step on made-up memory: a stack of interpreted functions over an entry frame.
 
+use super::raw::{Position, RawFrame};
 use super::resolve::Symbols;
 use super::sampler::{Outcome, Sampler, Sleeper};
 use crate::arch::{Registers, x86_64};
@@ -268,6 +269,46 @@ fn a_function_that_was_moved_after_the_stop_keeps_its_name() {
     // What stands there after a collection came with it.
     assert_eq!(changed_after_the_stop(true, replaced), all);
     assert_ne!(changed_after_the_stop(false, replaced), all);
+}
+
+/// Bytecode whose first instruction is at a position in the source, as V8 11.3 writes its table.
+fn bytecode(heap: &mut FakeHeap, position: u8) -> u64 {
+    let raw = (u64::from(position) + 1) << 2;
+    let table = heap.object(
+        0,
+        &[smi_word(3), u64::from_le_bytes([2, raw as u8 | 0x80, (raw >> 7) as u8, 0, 0, 0, 0, 0])],
+    );
+    let mut words = [0; 6];
+    words[0] = smi_word(4);
+    words[usize::from(heap.layout.positions.bytecode_table) / 8 - 1] = table;
+    heap.object(heap.layout.types.bytecode_array.unwrap(), &words)
+}
+
+#[test]
+fn what_stands_below_the_stack_pointer_is_no_slot_of_a_frame() {
+    let (mut heap, mut registers) = target();
+    let fp = STACK + 0x80;
+    let file = executable();
+    let mut sampler = sampler(&file);
+    // The bytecode of `middle` is left there from a call before.
+    let mut javascript = |heap: &FakeHeap, registers: &Registers| -> Vec<Position> {
+        sampler.held(0, registers, &heap.memory);
+        let position = |frame: &RawFrame| match frame {
+            RawFrame::JavaScript { position, .. } => Some(*position),
+            _ => None,
+        };
+        sampler.last().iter().filter_map(position).collect()
+    };
+    let [leaf, middle] = [73, 46].map(|position| bytecode(&mut heap, position));
+    heap.memory.put_word(fp - 32, middle);
+    registers.general[x86_64::RSP] = fp - 24;
+    assert_eq!(javascript(&heap, &registers)[0], Position::NONE);
+    registers.general[x86_64::RSP] = fp - 8;
+    assert_eq!(javascript(&heap, &registers).len(), 2, "its function is not there yet");
+    heap.memory.put_word(fp - 32, leaf);
+    registers.general[x86_64::RSP] = STACK;
+    let whole = javascript(&heap, &registers);
+    assert_eq!((whole.len(), whole[0]), (3, Position::new(Some(73))));
 }
 
 #[test]

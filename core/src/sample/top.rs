@@ -156,12 +156,13 @@ impl<M: Memory> Walk<'_, '_, M> {
         if let Some(next) = self.top_at_baseline_edge(cursor, at) {
             return Some(next);
         }
-        if fp.wrapping_sub(8) < sp {
+        let is_typed = self.marker_at(fp).map(|marker| marker.is_some());
+        if fp.wrapping_sub(8) < sp || (fp.wrapping_sub(16) < sp && is_typed == Some(false)) {
             // Being built or taken down: what stands in its slots is an older frame's.
             self.push_code(at);
             return Some(if fp >= sp { self.leave_frame(cursor, fp) } else { Next::End });
         }
-        if self.marker_at(fp)?.is_some() {
+        if is_typed? {
             return None;
         }
         if self.role(at) == Some(Role::Handler) {

@@ -395,7 +395,11 @@ impl<M: Memory> Walk<'_, '_, M> {
             }
             None => {
                 cursor.walked.has_javascript = true;
-                let slots = [-24, -32, -40].map(|offset| slot(offset).unwrap_or(0));
+                // What stands below the stack pointer is an older frame's.
+                let sp = cursor.registers.sp(self.arch);
+                let is_pushed = |offset: &i64| fp.wrapping_add_signed(*offset) >= sp;
+                let slots =
+                    [-24, -32, -40].map(|offset| Some(offset).filter(is_pushed).and_then(slot).unwrap_or(0));
                 self.out.push(Found::Js(JsFrame { fp, at, pc, function, slots, under_builtin }));
             }
         }
