@@ -220,7 +220,7 @@ pub const INLINING_DEPTH: usize = 64;
 pub const UNREAD_SCRIPTS: usize = 256;
 
 /// Changes to a stack at lower addresses that one walk follows: handlers of signals have stacks of their own,
-/// and signals can interrupt handlers.
+/// and signals can interrupt handlers; WebAssembly that may be suspended has them, too.
 pub const SIGNAL_STACKS: u8 = 4;
 
 /// Entries of a module's list of new code that are looked at, from the newest on.

@@ -188,6 +188,33 @@ fn webassembly_and_regular_expressions_are_named() {
     }
 }
 
+#[test]
+fn webassembly_that_may_be_suspended_is_called_by_what_entered_or_resumed_it() {
+    let _alone = alone();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/jspi.js");
+    for version in [Version::new(25, 9, 0), Version::new(26, 10, 0)] {
+        let target = Target::ready(Command::new(node(version)).arg(&program)).unwrap();
+        let stacks = stacks_of(target.pid(), 3.0, 400);
+        let has = |stack: &Stack, label: &str| stack.frames.iter().any(|frame| frame.starts_with(label));
+        let count = |has: &dyn Fn(&Stack) -> bool| {
+            stacks.iter().filter(|stack| has(stack)).map(|stack| stack.count).sum::<u64>()
+        };
+        let wasm = "wasm-function[2]:[wasm]";
+        let entered = count(&|stack| {
+            has_pair(stack, "WasmReturnPromiseOnSuspendAsm:[builtin]", wasm)
+                && has(stack, "enter:")
+                && has(stack, "spin:")
+        });
+        let resumed = count(&|stack| has(stack, "WasmResume:") && has(stack, wasm) && has(stack, "spin:"));
+        let works =
+            count(&|stack| has(stack, "WasmResume:") && stack.frames.last().is_some_and(|last| last == wasm));
+        let cut = count(&|stack| (has(stack, "spin:") || has(stack, wasm)) && !has(stack, "_start:"));
+        tell(&format!("{version}: {entered} entered, {resumed} and {works} resumed, {cut} cut"));
+        assert!(entered > 100 && resumed > 100 && works > 100, "{version}: {stacks:?}");
+        assert!(cut * 100 <= entered + resumed + works, "{version}: {stacks:?}");
+    }
+}
+
 /// The shares of V8's activities as `text` gives them, and the whole profile.
 fn activities(version: Version, work: &str) -> (BTreeMap<String, f64>, String) {
     let (_, shares, text) = activities_of(version, work, &[]);

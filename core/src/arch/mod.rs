@@ -148,6 +148,15 @@ impl Arch {
         }
     }
 
+    /// Place of `active_stack` from the root register's value, by the machine code of V8's
+    /// `WasmReturnPromiseOnSuspendAsm`. On arm64 so large a distance takes several instructions, which nobody reads.
+    pub fn active_stack(self, promise: &[u8]) -> Option<i32> {
+        match self {
+            Arch::X86_64 => x86_64::entry::active_stack(promise),
+            Arch::Aarch64 => None,
+        }
+    }
+
     /// Where in its frame's life a compiled function is at `offset` of its code. `first` holds the first
     /// bytes of the code, `around` those around `offset`, from `around_at` on.
     pub fn edge(self, first: &[u8], around: &[u8], around_at: usize, offset: usize) -> Edge {

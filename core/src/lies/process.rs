@@ -393,9 +393,10 @@ fn stops(bytes: &[u8], look: &mut dyn FnMut(&Sampler<'_>)) {
     let mut field = || (!choices.byte().is_multiple_of(3)).then(|| choices.number() as i32);
     let root_bias = arch.root_bias();
     let isolate = IsolateAccess { source, root_bias, c_entry_fp: field(), js_entry_sp: field() };
+    let active_stack = isolate.c_entry_fp;
     let sizes: Vec<u8> = (0..64).map(|_| choices.byte() % 8).collect();
     let bytecode_sizes = (!sizes.is_empty()).then(|| BytecodeSizes::new(&sizes, layout.bytecode));
-    let image = Image { layout, builtins: Builtins::unnamed(BLOB), isolate, bytecode_sizes };
+    let image = Image { layout, builtins: Builtins::unnamed(BLOB), isolate, active_stack, bytecode_sizes };
     let mut sampler = Sampler::new(&elf, image, maps, v8);
     sampler.module(v8, Some(elf));
     if wishes & 1 != 0 {

@@ -283,6 +283,7 @@ impl<'a> Sampler<'a> {
                 stack,
                 may_grow,
                 c_entry_fp: isolate.c_entry_fp,
+                active_stack: self.image.active_stack.map_or(0, |at| root.wrapping_add_signed(at.into())),
                 marks: &mut self.marks,
                 out: &mut self.found,
             };

@@ -101,6 +101,7 @@ fn sampler(file: &[u8]) -> Sampler<'_> {
             c_entry_fp: None,
             js_entry_sp: None,
         },
+        active_stack: Some(0x40),
         bytecode_sizes: None,
     };
     let mut sampler = Sampler::new(&elf, image, maps, v8);
@@ -309,6 +310,47 @@ fn what_stands_below_the_stack_pointer_is_no_slot_of_a_frame() {
     registers.general[x86_64::RSP] = STACK;
     let whole = javascript(&heap, &registers);
     assert_eq!((whole.len(), whole[0]), (3, Position::new(Some(73))));
+}
+
+#[test]
+fn a_stack_of_webassembly_goes_on_where_it_was_entered() {
+    const OTHER: u64 = STACK - 0x1_0000_0000;
+    const ROOT: u64 = 0x7e_0000;
+    let (mut heap, mut registers) = target();
+    let back = registers.pc;
+    // `leaf` was called from another stack, at whose end stands nothing, and which `middle` entered.
+    let frames =
+        [(STACK + 0x80, OTHER + 0x100, 0), (OTHER + 0x100, OTHER + 0x200, 17), (OTHER + 0x200, 0, 19)];
+    heap.memory.put(OTHER, &[0; 0x400]);
+    for (fp, caller, marker) in frames {
+        heap.memory.put_word(fp, caller);
+        if marker != 0 {
+            heap.memory.put_word(fp + 8, if caller == 0 { 0 } else { back });
+            heap.memory.put_word(fp - 8, marker << 1);
+        }
+    }
+    heap.memory.put(ROOT, &[0; 0x200]);
+    let [active, parent] = [ROOT + 0x80, ROOT + 0x100];
+    let buffer = [(24, STACK + 0xa0), (32, STACK + 0x180), (40, back)].map(|(at, word)| (parent + at, word));
+    for (at, word) in [(ROOT + 0x40, active), (active + 56, parent)].into_iter().chain(buffer) {
+        heap.memory.put_word(at, word);
+    }
+    let file = executable();
+    let mut sampler = sampler(&file);
+    let mut hold = |root| {
+        registers.general[x86_64::R13] = root;
+        sampler.held(0, &registers, &heap.memory);
+        sampler.released(0, 0, &heap.memory);
+    };
+    (0..3).for_each(|_| hold(0));
+    // The isolate is known by the register, for the next stop.
+    (0..3).for_each(|_| hold(ROOT));
+    let profile = sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
+    let stacks = stacks(&profile);
+    assert_eq!(count(&stacks, "leaf:8"), 4);
+    assert_eq!(count(&stacks, "root:1 > middle:4 > leaf:8"), 2);
+    let cut = profile.receipt.remarks.iter().find(|remark| remark.contains("could not be followed"));
+    assert!(cut.is_some_and(|remark| remark.starts_with('4')), "{:?}", profile.receipt.remarks);
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub struct Walk<'w, 'a, M> {
     pub may_grow: bool,
     /// The newest exit frame, by the isolate; 0 if there is none.
     pub c_entry_fp: u64,
+    /// Where the isolate says which of WebAssembly's stacks the thread is on; 0 if that is not known.
+    pub active_stack: u64,
     /// What the last stop of this thread showed.
     pub past: Past<'w>,
     /// JavaScript frames that this walk came to, for the next stop.
@@ -78,15 +80,17 @@ pub(super) struct Cursor {
     pub(super) is_return: bool,
     /// The newest exit frame below the last entry frame, or the isolate's; 0 if there is none.
     exit_fp: u64,
-    /// Signal frames that may still lead to a stack at lower addresses.
+    /// Frames that may still lead to a stack at lower addresses.
     descents: u8,
+    /// The stack that the last of WebAssembly's own ones was entered from; 0: none was met.
+    stack: u64,
     pub(super) walked: Walked,
 }
 
 /// Whether the walk goes on.
 pub(super) enum Next {
     Caller,
-    /// The caller was interrupted by a signal, whose handler may have run on another stack.
+    /// The caller may be on another stack: it was interrupted by a signal, or WebAssembly switched.
     Interrupted,
     End,
 }
@@ -100,10 +104,12 @@ impl<M: Memory> Walk<'_, '_, M> {
             is_return: false,
             exit_fp: self.c_entry_fp,
             descents: SIGNAL_STACKS,
+            stack: 0,
             walked: Walked::default(),
         };
         let end = self.walk_on(&mut cursor);
-        (cursor.walked, end)
+        // What stands on two stacks is not told by the copy of one.
+        (cursor.walked, if cursor.stack == 0 { end } else { u64::MAX })
     }
 
     /// Gives the highest address looked at, now or when a recalled frame was.
@@ -353,7 +359,8 @@ impl<M: Memory> Walk<'_, '_, M> {
                 _ => {}
             }
         }
-        if fp < sp || !fp.is_multiple_of(8) {
+        let is_switch = fp < sp && cursor.is_return && self.is_on_another_stack(fp, sp);
+        if (fp < sp && !is_switch) || !fp.is_multiple_of(8) {
             return Next::End;
         }
         if let (true, Where::Jit { lowest }) = (cursor.is_return, at)
@@ -362,7 +369,37 @@ impl<M: Memory> Walk<'_, '_, M> {
             return next;
         }
         let pc = cursor.registers.pc.wrapping_sub(cursor.is_return.into());
-        self.frame(cursor, fp, at, Some(pc), false)
+        match self.frame(cursor, fp, at, Some(pc), false) {
+            Next::Caller if is_switch => Next::Interrupted,
+            next => next,
+        }
+    }
+
+    /// Whether the frame at `fp`, below the stack pointer, is one that called from another stack: WebAssembly on a
+    /// stack of its own calls JavaScript and C++ on the thread's (`SwitchToTheCentralStackIfNeeded` in
+    /// `src/builtins/ARCH/`), which is as far away as stacks are.
+    fn is_on_another_stack(&self, fp: u64, sp: u64) -> bool {
+        self.active_stack != 0
+            && fp.saturating_add(crate::limits::STACK_BYTES as u64) < sp
+            && matches!(self.marker_at(fp), Some(Some(frame_type)) if frame_type != FrameType::Unknown)
+    }
+
+    /// Goes on where a stack of WebAssembly was entered or resumed: the isolate's active one has a jump buffer
+    /// in which its parent stands, and that one's has the registers (`StackMemory` in `src/wasm/stacks.h`).
+    fn parent_stack(&self, cursor: &mut Cursor) -> Next {
+        const PARENT: u64 = 56;
+        let stack = if cursor.stack == 0 { self.word(self.active_stack) } else { Some(cursor.stack) };
+        let parent =
+            stack.and_then(|stack| self.word(stack.wrapping_add(PARENT))).filter(|parent| *parent != 0);
+        let Some(parent) = parent else { return Next::End };
+        let [sp, fp, pc] = [24, 32, 40].map(|at| self.word(parent.wrapping_add(at)).unwrap_or(0));
+        cursor.stack = parent;
+        cursor.registers.general[self.arch.stack_pointer()] = sp;
+        cursor.registers.general[self.arch.frame_pointer()] = fp;
+        cursor.registers.pc = pc;
+        cursor.is_return = true;
+        // Where nothing could be read, that is no thread's end.
+        if pc == 0 { Next::End } else { Next::Interrupted }
     }
 
     /// The frame that stands at `fp`, whose pc is `pc`, and then its caller.
@@ -388,6 +425,10 @@ impl<M: Memory> Walk<'_, '_, M> {
                     (_, Where::Builtin(builtin), _) if !under_builtin => Found::Builtin(builtin),
                     _ => Found::Typed(frame_type),
                 });
+                // The outermost one of a stack of WebAssembly has no caller on it.
+                if frame_type == FrameType::WasmGlue && self.word(fp) == Some(0) {
+                    return self.parent_stack(cursor);
+                }
                 if frame_type == FrameType::Entry {
                     cursor.walked.has_javascript = true;
                     return self.enter_native(cursor, fp);

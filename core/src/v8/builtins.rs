@@ -96,6 +96,14 @@ pub struct Builtin<'a> {
     pub role: Role,
 }
 
+impl Builtin<'_> {
+    /// The first bytes of its code.
+    pub(super) fn code<'e>(&self, elf: &Elf<'e>) -> Option<&'e [u8]> {
+        let start = usize::try_from(self.offset).ok()?;
+        elf.data().get(start..start.checked_add(self.size.min(512) as usize)?)
+    }
+}
+
 /// A builtin's number in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BuiltinId(pub u16);

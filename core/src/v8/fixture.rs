@@ -22,6 +22,7 @@ const TYPES: &[(&str, i32)] = &[
     ("frametype_EntryFrame", 1),
     ("frametype_ExitFrame", 3),
     ("frametype_StubFrame", 17),
+    ("frametype_StackSwitchFrame", 19),
     ("frametype_InternalFrame", 22),
     ("CodeKindBaseline", 11),
 ];

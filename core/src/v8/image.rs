@@ -23,6 +23,9 @@ pub struct Image<'a> {
     pub builtins: Builtins<'a>,
     /// Isolates.
     pub isolate: IsolateAccess,
+    /// Offset from the root register's value of `active_stack`, which of WebAssembly's stacks a thread is on; since 14.1,
+    /// where these know their parents.
+    pub active_stack: Option<i32>,
     /// Sizes of bytecodes with their operands, one row for each operand scale: `kBytecodeSizes`.
     pub bytecode_sizes: Option<BytecodeSizes<'a>>,
 }
@@ -69,10 +72,12 @@ impl<'a> Image<'a> {
         }
         let [current, key, sizes] = elf.find_variables(&[CURRENT_ISOLATE, ISOLATE_KEY, BYTECODE_SIZES]);
         let isolate = IsolateAccess::of(elf, &layout, [current, key], &builtins);
+        let promise = builtins.named("WasmReturnPromiseOnSuspendAsm").filter(|_| version.since(14, 1));
+        let active_stack = promise.and_then(|builtin| elf.machine().active_stack(builtin.code(elf)?));
         let bytecode_sizes = sizes.and_then(|symbol| {
             let bytes = elf.bytes_at(symbol.value, symbol.size)?;
             Some(BytecodeSizes::new(bytes, layout.bytecode))
         });
-        Some(Ok(Image { layout, builtins, isolate, bytecode_sizes }))
+        Some(Ok(Image { layout, builtins, isolate, active_stack, bytecode_sizes }))
     }
 }
