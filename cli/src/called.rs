@@ -69,8 +69,7 @@ fn script<'a>(mut arguments: impl Iterator<Item = &'a str>, exe: &str) -> Option
     while let Some(argument) = arguments.next().filter(|_| is_node(exe)) {
         let (option, has_value) =
             argument.split_once('=').map_or((argument, false), |(option, _)| (option, true));
-        // Node takes both.
-        match option.replace('_', "-").as_str() {
+        match option {
             // Standard input is the script, or a person; `--run=` starts one of a package.
             "" | "-" => return None,
             "--run" if has_value => return None,
@@ -79,7 +78,9 @@ fn script<'a>(mut arguments: impl Iterator<Item = &'a str>, exe: &str) -> Option
             option if !option.starts_with('-') => return Some(argument),
             option => {
                 let name = option.strip_prefix("--").unwrap_or(option);
-                if !has_value && WITH_VALUE.split(' ').any(|known| known == name) {
+                // Node takes `_` for `-`.
+                let name = || name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+                if !has_value && WITH_VALUE.split(' ').any(|known| known.bytes().eq(name())) {
                     arguments.next();
                 }
             }

@@ -16,7 +16,7 @@ pub fn diff(wanted: &command::Diff) -> Result<ExitCode, Failure> {
     let (mut before, mut after) = (open(&wanted.before)?, open(&wanted.after)?);
     let names = [&wanted.before, &wanted.after].map(|path| path.display().to_string());
     let (mut cause, mut remarks) = (None, Vec::new());
-    let written = output.write(|to| {
+    let written = output.write(&mut |to| {
         let done = flame_render::diff((&names[0], &mut before), (&names[1], &mut after), to);
         match done {
             Ok(said) => {

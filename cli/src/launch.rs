@@ -12,19 +12,18 @@ use crate::output::Output;
 use crate::sampling;
 use crate::target::{self, Files, Target};
 use flame_sys::attach::{self, Refusal};
-use flame_sys::process::{FileId, Process};
+use flame_sys::process::Process;
 use flame_sys::session::End;
 use flame_sys::signals::{Blocked, Taken};
 use flame_sys::spawn::{Child, Found, Match};
 use flame_sys::tracer::Exit;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Programs in Node whose work is to start another one.
 const WRAPPERS: [&str; 16] = [
@@ -59,16 +58,14 @@ const LOOK: Duration = Duration::from_millis(500);
 /// there is no profile.
 pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> Result<ExitCode, Failure> {
     let signals = Blocked::new();
-    let mut child = Child::start(command, &signals).map_err(|error| {
-        Failure::Start(command.first().map(|name| name.to_string_lossy().into_owned()), error)
-    })?;
+    let mut child =
+        Child::start(command, &signals).map_err(|error| Failure::Start(name_of(command), error))?;
     let mut files = Files::default();
     let heir = Heir::new(child.pid());
     let run = if wanted.children {
-        // What it is in this moment may be the `env` of a script's first line.
-        let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-        let name = called::program(&words.join("\0"), words.first().map_or("", |word| word));
-        target::command_of(child.pid()).and_then(|_| {
+        target::command_of(child.pid()).and_then(|name| {
+            // A script whose first line calls `env` is that for a moment.
+            let name = if name == "env" { called::program("", &name_of(command)) } else { name };
             sampling::sample_family(&signals, child.pid(), name, &mut files, wanted, Some(&heir))
         })
     } else {
@@ -98,6 +95,10 @@ pub fn run(wanted: &command::Profile, command: &[OsString], output: Output) -> R
     Ok(ExitCode::from(if written.is_err() && code == 0 { 1 } else { code }))
 }
 
+fn name_of(command: &[OsString]) -> String {
+    command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// Waits until the command is a Node process, or has started one.
 fn node(
     child: &mut Child,
@@ -106,17 +107,16 @@ fn node(
     files: &mut Files,
     wanted: &command::Profile,
 ) -> Result<Target, Failure> {
-    let mut met: HashMap<(u32, FileId), Instant> = HashMap::new();
-    let mut judge = |process: &Process| {
+    let mut judge = |process: &Process, age| {
         if files.is_node(process.pid()) {
             return if wrapper(process).is_some() { Match::Perhaps } else { Match::Yes };
         }
-        let image = process.image().ok().flatten().map(|image| image.id);
-        let since = image.map(|image| *met.entry((process.pid(), image)).or_insert_with(Instant::now));
-        match since {
-            Some(since) if since.elapsed() < LOADING => Match::Later,
+        if age < LOADING {
+            return Match::Later;
+        }
+        match attach::check(process.pid()) {
             // What it is can never be seen. Now is when to say so: a server does not end.
-            _ if matches!(attach::check(process.pid()), Err(Refusal::NotPermitted(_))) => Match::Yes,
+            Err(Refusal::NotPermitted(_)) => Match::Yes,
             _ => Match::No,
         }
     };

@@ -62,7 +62,7 @@ pub fn ps(wanted: &command::Ps) -> Result<ExitCode, Failure> {
     let output = Output::open(wanted.output.as_deref())?;
     let rows = list();
     let form = if wanted.json { listing::json } else { listing::table };
-    output.write(|to| form(&rows, to))?;
+    output.write(&mut |to| form(&rows, to))?;
     Ok(ExitCode::SUCCESS)
 }
 

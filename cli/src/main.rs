@@ -81,6 +81,6 @@ fn profile(wanted: &command::Profile, pid: u32, output: Output) -> Result<ExitCo
 }
 
 fn print(text: &str) -> Result<ExitCode, Failure> {
-    Output::open(None)?.write(|to| to.write_all(text.as_bytes()))?;
+    Output::open(None)?.write(&mut |to| to.write_all(text.as_bytes()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -25,7 +25,7 @@ pub enum Failure {
     /// Two files of stacks could not be compared.
     Diff(DiffError),
     /// The command of `run` could not be started.
-    Start(Option<String>, io::Error),
+    Start(String, io::Error),
     /// No Node process was seen in the command of `run`, and whether that has ended.
     NoNode(bool),
     /// No Node process was seen in this one's family, or those that were never ran.
@@ -99,7 +99,6 @@ impl Display for Failure {
             }
             Failure::Diff(error) => write!(f, "{}", Printable(&error.to_string())),
             Failure::Start(program, error) => {
-                let program = program.as_deref().unwrap_or_default();
                 write!(f, "cannot start {}: {}", Printable(program), system_words(error))
             }
             Failure::NoNode(has_ended) => {
@@ -439,8 +438,8 @@ impl Display for OutputError {
             ),
             OutputCause::NotReplaceable => write!(
                 f,
-                "cannot write {file}: the file that is there may not be replaced: it is another user's in a directory \
-                 with the sticky bit, or immutable; name another file"
+                "cannot write {file}: the file that is there may not be replaced (another user's, in a directory \
+                 with the sticky bit; or immutable); name another file"
             ),
             OutputCause::Directory(error) => {
                 write!(f, "cannot write {file}: its directory cannot be opened: {}", reason(*error))

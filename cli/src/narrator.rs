@@ -58,16 +58,13 @@ impl Narrator {
         // The terminal of a command that is run is its own.
         let show_progress =
             matches!(profile.target, command::Target::Pid(_)) && std::io::stderr().is_terminal();
-        let stop = if goes_to_a_pipe(profile) {
-            format!("kill -INT {}", std::process::id())
-        } else {
-            "Ctrl-C".to_owned()
-        };
+        let pid_to_end = goes_to_a_pipe(profile).then(std::process::id);
         let first =
             format!("Sampling {pid} for {}s, outputting {}.", length.as_secs_f64(), profile.format.name());
         // Without a thread to speak, the run goes on in silence.
         let thread = std::thread::Builder::new().name("narrator".into());
-        let thread = thread.spawn(move || narrate(&first, length, show_progress.then_some(&stop), &receiver));
+        let thread =
+            thread.spawn(move || narrate(&first, length, show_progress.then_some(pid_to_end), &receiver));
         Narrator { thread: thread.ok().map(|thread| (sender, thread)) }
     }
 
@@ -107,8 +104,8 @@ fn goes_to_a_pipe(profile: &command::Profile) -> bool {
     stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }
 
-/// `stop`: how the run is ended, for the progress line, if that is shown.
-fn narrate(first: &str, length: Duration, stop: Option<&String>, words: &Receiver<Word>) {
+/// `shows`: the progress line is, and this is who is to be ended where Ctrl-C would end more.
+fn narrate(first: &str, length: Duration, shows: Option<Option<u32>>, words: &Receiver<Word>) {
     let mut stderr = std::io::stderr();
     let mut shown: Option<Instant> = None;
     let mut started = Instant::now();
@@ -120,11 +117,11 @@ fn narrate(first: &str, length: Duration, stop: Option<&String>, words: &Receive
                 let _ = writeln!(stderr, "{first}");
             }
             Word::Taken(taken) => {
-                let Some(stop) = stop.filter(|_| shown.is_none_or(|at| at.elapsed() >= REFRESH)) else {
+                let Some(pid) = shows.filter(|_| shown.is_none_or(|at| at.elapsed() >= REFRESH)) else {
                     continue;
                 };
                 shown = Some(Instant::now());
-                let (line, columns) = (progress(started.elapsed(), length, taken, stop), columns());
+                let (line, columns) = (progress(started.elapsed(), length, taken, pid), columns());
                 let _ = write!(stderr, "\r{line:columns$.columns$}\r");
             }
         }
@@ -135,9 +132,14 @@ fn narrate(first: &str, length: Duration, stop: Option<&String>, words: &Receive
     }
 }
 
-fn progress(elapsed: Duration, length: Duration, taken: u64, stop: &str) -> String {
+fn progress(elapsed: Duration, length: Duration, taken: u64, pid: Option<u32>) -> String {
     let left = length.saturating_sub(elapsed).as_secs_f64().ceil();
-    format!("{taken} samples, {left} s left ({stop} ends and writes)")
+    let mut line = format!("{taken} samples, {left} s left (");
+    match pid {
+        Some(pid) => line += &format!("kill -INT {pid}"),
+        None => line += "Ctrl-C",
+    }
+    line + " ends and writes)"
 }
 
 /// Says on stderr what went wrong. Where that is gone, the exit code still tells.
@@ -159,9 +161,9 @@ mod tests {
 
     #[test]
     fn the_progress_line_fits_its_columns() {
-        let line = progress(Duration::from_secs(1), Duration::from_secs(31_536_000), 9_999_999_999, "Ctrl-C");
+        let line = progress(Duration::from_secs(1), Duration::from_secs(31_536_000), 9_999_999_999, None);
         assert!(line.len() < COLUMNS, "{line}");
-        let line = progress(Duration::from_millis(2500), Duration::from_secs(10), 247, "kill -INT 4194304");
+        let line = progress(Duration::from_millis(2500), Duration::from_secs(10), 247, Some(4_194_304));
         assert_eq!(line, "247 samples, 8 s left (kill -INT 4194304 ends and writes)");
         assert_eq!([0, 1, 40, 71, 200].map(columns_of), [70, 0, 39, 70, 70]);
     }

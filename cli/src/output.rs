@@ -67,6 +67,9 @@ pub enum OutputCause {
     Write(io::Error),
 }
 
+/// Writes what an output is to hold; called once. Not generic: each writer would have its own copy of all that is here.
+type Content<'a> = &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
+
 /// An output that is open and holds nothing yet.
 #[derive(Debug)]
 pub enum Output {
@@ -126,15 +129,15 @@ impl Output {
     }
 
     /// Writes all that `content` writes, or leaves the file as it was.
-    pub fn write(self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
+    pub fn write(self, content: Content<'_>) -> Result<(), OutputError> {
         let path = self.path().map(Path::to_path_buf);
         let is_kept = matches!(self, Output::Replace(_));
         let done = match self {
-            Output::Stdout => buffered(Patient(io::stdout().lock()), content),
+            Output::Stdout => buffered(&mut Patient(io::stdout().lock()), content),
             Output::Direct(file, _) => {
                 // What is no file has nothing in it.
                 let _ = file.set_len(0);
-                buffered(Patient(&file), content)
+                buffered(&mut Patient(&file), content)
             }
             Output::Replace(replacement) => replacement.fill(content),
         };
@@ -143,8 +146,8 @@ impl Output {
 }
 
 impl Replacement {
-    fn fill(mut self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        buffered(&self.file, content)?;
+    fn fill(mut self, content: Content<'_>) -> io::Result<()> {
+        buffered(&mut &self.file, content)?;
         sync(&self.file)?;
         let from = match self.passing.take() {
             Some(passing) => passing,
@@ -222,7 +225,7 @@ impl<T: Write + AsFd> Write for Patient<T> {
     }
 }
 
-fn buffered(to: impl Write, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn buffered(to: &mut dyn Write, content: Content<'_>) -> io::Result<()> {
     let mut to = BufWriter::with_capacity(1 << 16, to);
     content(&mut to)?;
     to.flush()
@@ -337,7 +340,7 @@ mod tests {
         // Where the filesystem of temporary files has no files without a name, a passing one is there.
         let Output::Replace(replacement) = &output else { panic!("not a file") };
         assert_eq!(scratch.names().is_empty(), replacement.passing.is_none());
-        output.write(|to| to.write_all(b"profile")).unwrap();
+        output.write(&mut |to| to.write_all(b"profile")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"profile");
         assert_eq!(scratch.names(), ["out"]);
         if rustix::process::geteuid().is_root() {
@@ -360,7 +363,7 @@ mod tests {
                 replacement.file = fs::File::create(scratch.0.join("passing")).unwrap();
                 replacement.passing = Some("passing".into());
             }
-            output.write(|to| to.write_all(text.as_bytes())).unwrap();
+            output.write(&mut |to| to.write_all(text.as_bytes())).unwrap();
             assert_eq!(
                 (fs::read_to_string(&path).unwrap(), scratch.names()),
                 (text.into(), vec!["out".into()])
@@ -389,7 +392,7 @@ mod tests {
         let scratch = Scratch::new("closed");
         fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o333)).unwrap();
         let path = scratch.0.join("out");
-        Output::open(Some(&path)).unwrap().write(|to| to.write_all(b"x")).unwrap();
+        Output::open(Some(&path)).unwrap().write(&mut |to| to.write_all(b"x")).unwrap();
         fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o700)).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"x");
     }
@@ -401,7 +404,7 @@ mod tests {
         fs::write(&path, b"old").unwrap();
         let output = Output::open(Some(&path)).unwrap();
         let error = output
-            .write(|to| {
+            .write(&mut |to| {
                 to.write_all(&[0; 1 << 20])?;
                 Err(io::Error::from(io::ErrorKind::StorageFull))
             })
@@ -418,7 +421,7 @@ mod tests {
         let output = Output::open(Some(&path)).unwrap();
         // In the hour of sampling.
         fs::create_dir(&path).unwrap();
-        let error = output.write(|to| to.write_all(b"profile")).unwrap_err().to_string();
+        let error = output.write(&mut |to| to.write_all(b"profile")).unwrap_err().to_string();
         let (words, kept) = error.split_once("; the profile is in ").unwrap();
         assert_eq!(words, format!("cannot write {}: Is a directory", path.display()));
         assert_eq!(fs::read(kept).unwrap(), b"profile");
@@ -445,11 +448,11 @@ mod tests {
     #[test]
     fn a_device_stays_a_device() {
         let output = Output::open(Some(Path::new("/dev/full"))).unwrap();
-        let error = output.write(|to| to.write_all(b"x")).unwrap_err();
+        let error = output.write(&mut |to| to.write_all(b"x")).unwrap_err();
         let OutputCause::Write(error) = error.cause else { panic!("not a write error") };
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         let null = Output::open(Some(Path::new("/dev/null"))).unwrap();
-        null.write(|to| to.write_all(b"x")).unwrap();
+        null.write(&mut |to| to.write_all(b"x")).unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 

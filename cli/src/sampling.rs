@@ -149,7 +149,7 @@ fn finish_meta(meta: &mut Meta, outcome: &Outcome) {
 /// Writes the profile and says how the run went.
 pub fn write(output: Output, profile: &Profile, wanted: &command::Profile) -> Result<(), Failure> {
     let path = output.path().map(|path| path.display().to_string());
-    let written = output.write(|to| flame_render::write(wanted.format, profile, &wanted.view, to));
+    let written = output.write(&mut |to| flame_render::write(wanted.format, profile, &wanted.view, to));
     if !wanted.quiet {
         if let Some(ended) = &profile.meta.ended {
             say(&format!("{} {ended}.", profile.meta.pid));

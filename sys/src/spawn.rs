@@ -36,7 +36,7 @@ pub struct Child {
 pub enum Match {
     /// Not that one.
     No,
-    /// It cannot be told yet: its libraries may not be loaded. It is asked about again.
+    /// It cannot be told yet: its libraries may not be loaded. It is asked about again and again.
     Later,
     /// That one, unless one below it turns up in the time given: a wrapper that could be meant itself.
     Perhaps,
@@ -49,6 +49,7 @@ struct Judged {
     pid: u32,
     image: FileId,
     arguments: Vec<u8>,
+    since: Instant,
     verdict: Match,
 }
 
@@ -118,14 +119,14 @@ impl Child {
     }
 
     /// Looks for the process to profile, in the command and in all that it starts, until there is one or
-    /// the command ends. `judge` is asked about each process once for each program that it becomes. `patience`:
-    /// what a process that is [`Match::Perhaps`] the one has to start another. `late` is told who was started
-    /// last, again and again once three seconds have brought nothing.
+    /// the command ends. `judge` is asked about each process once for each program that it becomes, and told how long
+    /// it has been that one. `patience`: what a process that is [`Match::Perhaps`] the one has to start another.
+    /// `late` is told who was started last, again and again once three seconds have brought nothing.
     pub fn find(
         &mut self,
         signals: &Blocked,
         patience: Duration,
-        mut judge: impl FnMut(&Process) -> Match,
+        mut judge: impl FnMut(&Process, Duration) -> Match,
         mut late: impl FnMut(u32),
     ) -> Found {
         let start = Instant::now();
@@ -147,18 +148,21 @@ impl Child {
                 }
                 // The arguments too: between its fork and its exec a child looks like its parent.
                 let arguments = process.arguments().unwrap_or_default();
-                let known = judged.iter().find(|known| {
-                    (known.pid, known.image) == (process.pid(), image.id) && known.arguments == arguments
+                let pid = process.pid();
+                let is_it = |known: &Judged| {
+                    (known.pid, known.image) == (pid, image.id) && known.arguments == arguments
+                };
+                let at = judged.iter().position(is_it).unwrap_or_else(|| {
+                    judged.retain(|known| known.pid != pid);
+                    let (since, verdict) = (Instant::now(), Match::Later);
+                    judged.push(Judged { pid, image: image.id, arguments, since, verdict });
+                    judged.len() - 1
                 });
-                let verdict = known.map(|known| known.verdict).unwrap_or_else(|| {
-                    let verdict = judge(&process);
-                    if verdict != Match::Later {
-                        judged.retain(|known| known.pid != process.pid());
-                        judged.push(Judged { pid: process.pid(), image: image.id, arguments, verdict });
-                    }
-                    verdict
-                });
-                match verdict {
+                let Some(known) = judged.get_mut(at) else { continue };
+                if known.verdict == Match::Later {
+                    known.verdict = judge(&process, known.since.elapsed());
+                }
+                match known.verdict {
                     Match::Yes => return Found::Process(process),
                     Match::Perhaps => perhaps = Some(process),
                     Match::No | Match::Later => {}
@@ -259,7 +263,7 @@ mod tests {
         let signals = Blocked::new();
         let script = "true; sh -c 'true; sleep 20; true'; true";
         let mut child = Child::start(&command(&["sh", "-c", script]), &signals).unwrap();
-        let is_sleep = |process: &Process| {
+        let is_sleep = |process: &Process, _| {
             let arguments = process.arguments().unwrap_or_default();
             if arguments.starts_with(b"sleep") { Match::Yes } else { Match::No }
         };
@@ -276,7 +280,7 @@ mod tests {
     fn a_command_that_ends_before_it_is_found_says_how() {
         let signals = Blocked::new();
         let mut child = Child::start(&command(&["sh", "-c", "exit 4"]), &signals).unwrap();
-        let found = child.find(&signals, Duration::ZERO, |_| Match::No, |_| ());
+        let found = child.find(&signals, Duration::ZERO, |_, _| Match::No, |_| ());
         assert!(matches!(found, Found::Ended(Exit::Code(4))), "{found:?}");
     }
 
@@ -286,8 +290,8 @@ mod tests {
         let mut child = Child::start(&command(&["sleep", "20"]), &signals).unwrap();
         let started = Instant::now();
         // Met after a while only, it has its time nevertheless.
-        let judge = |_: &Process| {
-            if started.elapsed() < Duration::from_millis(100) { Match::Later } else { Match::Perhaps }
+        let judge = |_: &Process, age| {
+            if age < Duration::from_millis(100) { Match::Later } else { Match::Perhaps }
         };
         let Found::Process(found) = child.find(&signals, Duration::from_millis(50), judge, |_| ()) else {
             panic!()

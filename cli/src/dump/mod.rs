@@ -110,7 +110,7 @@ pub fn dump(wanted: &command::Dump) -> Result<ExitCode, Failure> {
     let profile = sampler.finish(meta, Receipt::default(), &mut symbols);
     // As for a profile: a reader of stdout may let us wait for ever.
     let _blocked = output.path().map(|_| signals);
-    output.write(|to| match wanted.json {
+    output.write(&mut |to| match wanted.json {
         true => dump::json(&profile, &threads, &held, &wanted.view, to),
         false => dump::text(&profile, &threads, &wanted.view, to),
     })?;

@@ -165,7 +165,7 @@ pub fn command() -> i32 {
     let signals = Blocked::new();
     let shell = |script: &str| ["sh".into(), "-c".into(), script.into()];
     let mut child = Child::start(&shell(&format!("sh -c '{BUSY}'; exit 17")), &signals).expect("a shell");
-    let is_busy = |process: &Process| {
+    let is_busy = |process: &Process, _| {
         let arguments = process.arguments().unwrap_or_default();
         if arguments.starts_with(b"sh\0-c\0i=0") { Match::Yes } else { Match::No }
     };
