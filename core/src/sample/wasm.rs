@@ -135,9 +135,8 @@ impl WasmTable {
             && let Some(known) = self.codes.get_mut(at)
         {
             let is_its = |id: WasmId| {
-                let function = self.functions.get(id.0 as usize);
-                function
-                    .is_some_and(|its| heap.has_wire_bytes(known.code.module, self.bytes_place, its.bytes))
+                let bytes = heap.wire_bytes(known.code.module, &mut self.bytes_place);
+                self.functions.get(id.0 as usize).is_some_and(|function| function.bytes == bytes)
             };
             if known.checked == self.stop
                 || (heap.wasm_code(known.code.object, known.code.module) == Ok(known.code)

@@ -7,7 +7,6 @@
 use super::heap::{Decode, Heap, half, untag, word};
 use crate::limits::{NAME_BYTES, WASM_LIST_LOOKS, WASM_MAP_STEPS, WASM_NAME_ENTRIES, WASM_SECTIONS};
 use crate::memory::Memory;
-use core::ops::Range;
 
 /// Words of a `NativeModule` that are searched: the map ends at 0x1e0 where it is latest.
 const MODULE_WORDS: usize = 0x400 / 8;
@@ -185,31 +184,19 @@ impl<M: Memory> Heap<'_, M> {
     #[inline(never)]
     pub fn wire_bytes(&self, module: u64, place: &mut Option<usize>) -> WireBytes {
         const MAGIC: u64 = u64::from_le_bytes(*b"\0asm\x01\0\0\0");
+        let word = |address: u64| self.memory.word(address).ok();
         let of = |at: usize| {
-            let range = self.wire_range(module, at)?;
-            let is_module = self.memory.word(range.start) == Ok(MAGIC);
-            let sum = is_module.then(|| self.sum_of_parts(range.start, range.end - range.start))??;
-            Some((at, WireBytes { start: range.start + 8, end: range.end, sum }))
+            let vector = word(module.wrapping_add(at as u64 * 8)).filter(|word| is_pointer(*word))?;
+            let (start, size) = (word(vector)?, word(vector.wrapping_add(8))?);
+            let end = start.checked_add(size).filter(|_| (8..1 << 31).contains(&size))?;
+            let sum = if word(start)? == MAGIC { self.sum_of_parts(start, size)? } else { return None };
+            Some((at, WireBytes { start: start + 8, end, sum }))
         };
         let Some((at, bytes)) = place.iter().copied().chain(0..MODULE_WORDS).find_map(of) else {
             return WireBytes { start: module, end: module, sum: 0 };
         };
         *place = Some(at);
         bytes
-    }
-
-    /// Whether a module has these bytes still, by their place alone: each stop in WebAssembly asks.
-    pub fn has_wire_bytes(&self, module: u64, place: Option<usize>, bytes: WireBytes) -> bool {
-        let range = place.and_then(|at| self.wire_range(module, at));
-        range.is_none_or(|range| (range.start.wrapping_add(8), range.end) == (bytes.start, bytes.end))
-    }
-
-    fn wire_range(&self, module: u64, at: usize) -> Option<Range<u64>> {
-        let word = |address: u64| self.memory.word(address).ok();
-        let vector = word(module.wrapping_add(at as u64 * 8)).filter(|word| is_pointer(*word))?;
-        let (start, size) = (word(vector)?, word(vector.wrapping_add(8))?);
-        let end = start.checked_add(size).filter(|_| (8..1 << 31).contains(&size))?;
-        Some(start..end)
     }
 
     /// A sum over the first and the last bytes and some between: over all, of a small module.
