@@ -486,6 +486,7 @@ impl<'a> Sampler<'a> {
             self.recall.functions(index, mark).for_each(|function| self.functions.vouch(function));
         }
         verify(&heap, &mut self.functions, &mut self.codes, &mut other);
+        others += u32::from(self.wasm.verify(&heap, &mut self.frames));
         self.wasm.read_names(&heap, &mut self.functions.strings);
         self.losses.stale += stale;
         let state = self.threads.get_mut(index)?;

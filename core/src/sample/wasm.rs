@@ -1,6 +1,6 @@
 //! WebAssembly functions met so far, and the code that they run.
 
-use super::raw::WasmId;
+use super::raw::{RawFrame, WasmId};
 use crate::arch::Arch;
 use crate::limits::{WASM_CODES, WASM_FUNCTIONS, WASM_LOOKS, WASM_NAME_BYTES};
 use crate::memory::Memory;
@@ -20,7 +20,8 @@ const JUMP_BYTES: usize = 8;
 /// A function of a module.
 #[derive(Clone, Copy, Debug)]
 pub struct WasmFunction {
-    /// What its module was made of: one that is freed may have another at its address.
+    module: u64,
+    /// What its module was made of: another may come to a freed one's address.
     bytes: WireBytes,
     /// Its index in the module, imports counted.
     pub index: u32,
@@ -134,13 +135,8 @@ impl WasmTable {
         if let Some(at) = self.at(pc)
             && let Some(known) = self.codes.get_mut(at)
         {
-            let is_its = |id: WasmId| {
-                let bytes = heap.wire_bytes(known.code.module, &mut self.bytes_place);
-                self.functions.get(id.0 as usize).is_some_and(|function| function.bytes == bytes)
-            };
             if known.checked == self.stop
-                || (heap.wasm_code(known.code.object, known.code.module) == Ok(known.code)
-                    && known.function.is_none_or(is_its))
+                || heap.wasm_code(known.code.object, known.code.module) == Ok(known.code)
             {
                 known.checked = self.stop;
                 return Some(*known);
@@ -171,18 +167,39 @@ impl WasmTable {
 
     fn function(&mut self, code: WasmCode, bytes: WireBytes) -> Option<WasmId> {
         let index = code.index?;
-        let is_it = |function: &WasmFunction| function.bytes == bytes && function.index == index;
+        let is_it = |function: &WasmFunction| {
+            (function.module, function.bytes, function.index) == (code.module, bytes, index)
+        };
         let known = self.functions.iter().position(is_it);
         let number = known.or_else(|| {
             if self.functions.len() == WASM_FUNCTIONS {
                 self.refused += 1;
                 return None;
             }
-            let name = Text::EMPTY;
-            self.functions.push(WasmFunction { bytes, index, name, is_looked_for: false });
+            let (module, name) = (code.module, Text::EMPTY);
+            self.functions.push(WasmFunction { module, bytes, index, name, is_looked_for: false });
             Some(self.functions.len() - 1)
         })?;
         Some(WasmId(number as u32))
+    }
+
+    /// Compares the modules of a stop's functions with the target, once the thread runs: what a module was made of
+    /// before the stop and is after it was so in between. Frames of others lose their function; whether there were any.
+    pub fn verify<M: Memory>(&mut self, heap: &Heap<'_, M>, frames: &mut [RawFrame]) -> bool {
+        let (mut last, mut are_others) = (None, false);
+        for frame in frames {
+            let RawFrame::Wasm(Some(id)) = *frame else { continue };
+            let Some(WasmFunction { module, bytes, .. }) = self.get(id).copied() else { continue };
+            if last.is_none_or(|(known, _)| known != module) {
+                last = Some((module, heap.wire_bytes(module, &mut self.bytes_place)));
+            }
+            if last != Some((module, bytes)) {
+                self.codes.retain(|known| known.code.module != module);
+                *frame = RawFrame::Wasm(None);
+                are_others = true;
+            }
+        }
+        are_others
     }
 
     /// Goes on looking for the names of functions that are new, in one pass for all of a module's: so much of it that
@@ -356,14 +373,16 @@ mod tests {
         let mut name = |memory: &Recorded| {
             let heap = Heap { memory, layout: &layout };
             table.begin();
-            let id = table.find(&heap, Arch::X86_64, START + 5, INSTANCE | 1).unwrap();
+            let mut frames = [RawFrame::Wasm(table.find(&heap, Arch::X86_64, START + 5, INSTANCE | 1))];
+            table.verify(&heap, &mut frames);
             table.read_names(&heap, &mut strings);
+            let [RawFrame::Wasm(Some(id))] = frames else { return String::new() };
             String::from(strings.get(table.get(id).unwrap().name))
         };
         let first = format!("function_1_of_{module:x}");
         assert_eq!([name(&memory), name(&memory)], [first.clone(), first]);
         // All is where it was but the bytes.
         memory.put_word(module + 0x80, next + 0x800);
-        assert_eq!(name(&memory), format!("function_1_of_{next:x}"));
+        assert_eq!([name(&memory), name(&memory)], [String::new(), format!("function_1_of_{next:x}")]);
     }
 }
