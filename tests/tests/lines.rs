@@ -7,14 +7,13 @@ use std::{path::Path, thread, time::Duration};
 use tests::{
     binary::node_flame,
     matrix::{
-        CALLERS, LEAVES, Options, alone, cells, failures, look_again, measure_all, sample_by, table, tell,
+        CALLERS, LEAVES, Measured, Options, alone, cells, failures, look_again, measure_all, table, tell,
     },
     process::{Target, command, run},
     stacks,
     tiers::Tier,
     verdict::percent,
     version::Version,
-    workload::Workload,
 };
 
 /// Versions whose inlining and positions differ most: before Maglev, with it, and with its newer tables.
@@ -66,39 +65,34 @@ const MAGLEV: [Version; 5] = [
     Version::new(26, 10, 0),
 ];
 
-/// The share of samples with a frame that node-flame marks as inlined, in percent.
-fn inlined_share(version: Version, tier: Tier, warm_up: f64) -> f64 {
-    let workload = Workload::load("inlined.js", version).unwrap();
-    let target = Target::start(version, tier, &workload.path).unwrap();
-    let annotated = || command(node_flame(), &[&target.pid().to_string(), "--annotate"]);
-    let (stacks, _) =
-        sample_by(&workload, Options { warm_up, least: 0, ..Options::default() }, annotated).unwrap();
-    let is_inlined = |label: &String| label.ends_with("_[i]");
-    let inlined = stacks.iter().filter(|stack| stack.frames.iter().any(is_inlined));
-    percent(inlined.map(|stack| stack.count).sum(), stacks.iter().map(|stack| stack.count).sum())
-}
-
 /// A workload whose small functions V8 inlines in a tier shows whole chains, and the same ones as without
 /// inlining.
 fn judge_inlining(versions: &[Version], tier: Tier, warm_up: f64) {
     let _alone = alone();
-    let options = Options { warm_up, ..Options::default() };
+    let options = Options { warm_up, inlined: true, ..Options::default() };
     let cells = cells(versions, &["inlined.js"], &[tier, Tier::NotInlined]).unwrap();
     let mut measured = measure_all(cells, options, 2, |_, _| ());
+    // Shares of inlined functions are judged below: where nothing is to be inlined there has to be none.
+    let take_shares = |measured: &mut [Measured]| -> Vec<Option<f64>> {
+        measured.iter_mut().map(|(_, result)| result.as_mut().ok()?.inlined.take()).collect()
+    };
+    let first = take_shares(&mut measured);
     look_again(&mut measured, options, 97.0);
+    let again = take_shares(&mut measured).into_iter().zip(first);
+    let shares: Vec<Option<f64>> = again.map(|(again, first)| again.or(first)).collect();
     tell(&table(&measured));
     let failures = failures(&measured, 97.0, 150);
     assert!(failures.is_empty(), "{failures}");
-    for pair in measured.chunks(2) {
+    for (pair, shares) in measured.chunks(2).zip(shares.chunks(2)) {
         let [(cell, Ok(inlined)), (_, Ok(not_inlined))] = pair else { panic!("{pair:?}") };
         // Every chain is long in its leaf, so both have met all of them.
         assert_eq!(inlined.tally.met, not_inlined.tally.met, "{}", cell.version);
-        let shares = [cell.tier, Tier::NotInlined].map(|tier| inlined_share(cell.version, tier, warm_up));
+        let &[Some(share), Some(without)] = shares else { panic!("{}: no shares", cell.version) };
         tell(&format!(
             "{} {}: {:.1} % of the samples have inlined frames, {:.1} % without inlining",
-            cell.version, cell.tier, shares[0], shares[1]
+            cell.version, cell.tier, share, without
         ));
-        assert!(shares[0] > 50.0 && shares[1] == 0.0, "{} {}: {shares:?}", cell.version, cell.tier);
+        assert!(share > 50.0 && without == 0.0, "{} {}: {shares:?}", cell.version, cell.tier);
     }
 }
 
