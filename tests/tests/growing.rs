@@ -4,7 +4,7 @@
 use std::{path::PathBuf, process::Command};
 
 use tests::{
-    matrix::{alone, tell},
+    matrix::{alone, in_parallel, tell},
     native::stacks_of,
     nodes::node,
     process::Target,
@@ -21,8 +21,9 @@ fn parts(stack: &Stack) -> Vec<u32> {
 #[test]
 fn new_and_moved_functions_have_their_names() {
     let _alone = alone();
-    for version in [(12, 22, 12), (16, 20, 2), (22, 23, 3), (24, 21, 0)] {
-        let version = Version::new(version.0, version.1, version.2);
+    let versions = [(12, 22, 12), (16, 20, 2), (22, 23, 3), (24, 21, 0)];
+    in_parallel(&versions, 2, |&(major, minor, patch)| {
+        let version = Version::new(major, minor, patch);
         let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("programs/growing.js");
         // From the beginning, when most pages come.
         let target = Target::ready(Command::new(node(version)).arg(program)).unwrap();
@@ -41,5 +42,5 @@ fn new_and_moved_functions_have_their_names() {
         // One may be caught where V8 is just moving the function itself.
         assert!(unnamed * 200 <= all, "{version}: {unnamed} of {all}: {stacks:?}");
         assert!(with_gaps * 100 <= all, "{version}: {with_gaps} of {all}: {stacks:?}");
-    }
+    });
 }
