@@ -66,8 +66,8 @@ fn most(kind: Kind, bytes: &[u8]) -> usize {
 /// What a kind of input may take, in KiB.
 fn bound(kind: &str) -> usize {
     match kind {
-        // All tables, that of the scripts' texts too, and the made-up process itself.
-        "sampler" => (32 + 16 + 3) << 10,
+        // All tables, the texts of scripts, and the made-up process itself.
+        "sampler" => (15 + 16 + 4) << 10,
         _ => 1 << 10,
     }
 }
