@@ -113,13 +113,16 @@ fn churn() -> i32 {
     43
 }
 
-/// The first thread ends, another one goes on.
-fn leader_ends() -> i32 {
+/// The first thread ends, at once or when it was traced for a while; another one goes on.
+fn leader_ends(when: &str) -> i32 {
     std::thread::spawn(|| {
         spin();
         std::process::exit(44);
     });
     ready();
+    if when != "at-once" {
+        work_while_traced(Duration::from_secs(1));
+    }
     // SAFETY: ends this thread alone; it holds nothing.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
     unreachable!()
@@ -302,7 +305,7 @@ fn main() {
         }
         "signals" => signals(),
         "churn" => churn(),
-        "leader-ends" => leader_ends(),
+        "leader-ends" => leader_ends(&argument(2)),
         "forks" => forks(),
         "exec" => exec(&argument(2)),
         "end" => end(&argument(2)),
