@@ -203,7 +203,7 @@ impl Tracer {
     }
 
     fn play(command: &mut Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // As a shell starts a job: in the group of a test that was started by nothing that could continue it, a
         // SIGTSTP would do nothing.
         let child = command.process_group(0).spawn().unwrap();
@@ -232,8 +232,14 @@ impl Tracer {
     }
 
     /// Waits for its end: the signal that killed it, if one did.
-    pub fn killed(mut self) -> Option<i32> {
-        self.child.take().unwrap().wait_with_output().unwrap().status.signal()
+    pub fn killed(self) -> Option<i32> {
+        self.last_words().0
+    }
+
+    /// Waits for its end: the signal that killed it, if one did, and what was written to its standard error.
+    pub fn last_words(mut self) -> (Option<i32>, String) {
+        let output = self.child.take().unwrap().wait_with_output().unwrap();
+        (output.status.signal(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// Waits for its report.
@@ -244,8 +250,9 @@ impl Tracer {
         let report = Report(lines.map(|(key, value)| (key.into(), value.into())).collect());
         assert!(
             report.0.contains_key("end") || report.0.contains_key("refused"),
-            "{:?}: {text}",
-            output.status
+            "{:?}: {text}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
         );
         report
     }

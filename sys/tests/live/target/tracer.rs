@@ -235,7 +235,7 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
         reader.stuck = Duration::from_secs(30);
     }
     if has("slow") {
-        reader.slow = Duration::from_secs(3);
+        reader.slow = Duration::from_secs(2);
     }
     if has("brief") {
         reader.linger = Duration::from_micros(300);
