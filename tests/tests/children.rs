@@ -227,7 +227,7 @@ fn every_format_has_a_root_for_each_process() {
     let pid = target.pid().to_string();
     let profile = |format: &str, into: &Path| {
         let into = into.display().to_string();
-        let words = [&pid, format, "2", "--children", "--native", "off", "-o", &into];
+        let words = [&pid, format, "0.8", "--children", "--native", "off", "-o", &into];
         let ended = run(&mut command(node_flame(), &words), Duration::from_secs(30));
         assert!(ended.ok(), "{format}: {}", ended.stderr);
     };

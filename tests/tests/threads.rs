@@ -16,9 +16,9 @@ fn target(version: Version, program: &str) -> Target {
     Target::ready(Command::new(node(version)).arg(program)).unwrap()
 }
 
-fn profile(target: &Target, format: &str, more: &[&str]) -> Ended {
+fn profile(target: &Target, format: &str, seconds: &str, more: &[&str]) -> Ended {
     let pid = target.pid().to_string();
-    let words = [&[&pid, format, "2", "--rate", "250"], more].concat();
+    let words = [&[&pid, format, seconds, "--rate", "250"], more].concat();
     let ended = run(&mut command(node_flame(), &words), Duration::from_secs(30));
     assert!(ended.ok(), "{}", ended.stderr);
     ended
@@ -45,7 +45,7 @@ fn every_thread_that_runs_has_a_root_of_its_own() {
     let _alone = alone();
     for version in [Version::new(16, 20, 2), Version::new(22, 23, 3), Version::new(26, 10, 0)] {
         let target = target(version, "threads.js");
-        let ended = profile(&target, "folded", &["--threads"]);
+        let ended = profile(&target, "folded", "2", &["--threads"]);
         let stacks = stacks::folded(&ended.stdout).unwrap();
         tell(&format!("{version}\n{}", ended.stderr));
         // From 24 on a worker's name is its thread's.
@@ -87,7 +87,7 @@ fn every_thread_that_runs_has_a_root_of_its_own() {
 fn without_the_option_all_threads_with_javascript_are_one() {
     let _alone = alone();
     let target = target(Version::new(22, 23, 3), "threads.js");
-    let stacks = stacks::folded(&profile(&target, "folded", &[]).stdout).unwrap();
+    let stacks = stacks::folded(&profile(&target, "folded", "2", &[]).stdout).unwrap();
     for function in ["burnOnMain:", "burnInIndexer:", "burnInOther:"] {
         let is_in = |stack: &&Stack| stack.frames.iter().any(|label| label.contains(function));
         assert!(stacks.iter().filter(is_in).map(|stack| stack.count).sum::<u64>() > 20, "{function}");
@@ -104,21 +104,21 @@ fn every_format_has_the_threads() {
     let _alone = alone();
     let target = target(Version::new(24, 21, 0), "threads.js");
     let main = format!("main ({})", target.pid());
-    let text = profile(&target, "text", &["--threads"]).stdout;
+    let text = profile(&target, "text", "0.8", &["--threads"]).stdout;
     let roots: Vec<&str> = text.lines().skip(1).filter(|line| !line.starts_with(' ')).collect();
     assert!(roots.iter().any(|line| line.ends_with(&main)), "{roots:?}");
     assert!(roots.iter().any(|line| line.contains(" indexer (")), "{roots:?}");
     for format in ["raw", "fullraw"] {
-        let stacks = stacks::raw(&profile(&target, format, &["--threads"]).stdout).unwrap();
+        let stacks = stacks::raw(&profile(&target, format, "0.8", &["--threads"]).stdout).unwrap();
         assert!(stacks.iter().any(|stack| stack.frames[0] == main), "{format}");
     }
     for format in ["flame", "cpuprofile", "speedscope"] {
-        let text = profile(&target, format, &["--threads", "--native", "off"]).stdout;
+        let text = profile(&target, format, "0.8", &["--threads", "--native", "off"]).stdout;
         assert!(text.contains(&main) || text.contains(&format!("[{},\"main\"]", target.pid())), "{format}");
         assert!(text.contains("indexer") && text.contains("libuv-worker"), "{format}");
     }
     let file = std::env::temp_dir().join(format!("node-flame-threads-{}.pprof", std::process::id()));
-    profile(&target, "pprof", &["--threads", "-o", &file.display().to_string()]);
+    profile(&target, "pprof", "0.8", &["--threads", "-o", &file.display().to_string()]);
     let pprof = Command::new("gzip").arg("-dc").arg(&file).output().expect("gzip starts").stdout;
     let _ = std::fs::remove_file(&file);
     let pprof = String::from_utf8_lossy(&pprof);
@@ -132,7 +132,7 @@ fn every_format_has_the_threads() {
 fn a_thread_that_first_runs_late_does_not_stretch_the_time_of_others() {
     let _alone = alone();
     let target = target(Version::new(22, 23, 3), "late.js");
-    let ended = profile(&target, "speedscope", &["--threads"]);
+    let ended = profile(&target, "speedscope", "2", &["--threads"]);
     let file: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     let seconds = |start: &str| -> Vec<f64> {
         let all = file["profiles"].as_array().unwrap().iter();
