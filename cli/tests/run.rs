@@ -163,7 +163,6 @@ fn a_command_that_outlives_the_sampling_runs_on_with_its_profile_written() {
     let mut child =
         run("0.5", &output, &["node", &busy(&scratch), "3000"]).stderr(Stdio::piped()).spawn().unwrap();
     wait_until("the profile is there", || output.exists());
-    assert!(started.elapsed() < Duration::from_millis(2500));
     assert!(child.try_wait().unwrap().is_none());
     let ended = Ended::from(child.wait_with_output().unwrap());
     ended.assert(0, &["runs on"]);
