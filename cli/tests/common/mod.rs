@@ -41,10 +41,14 @@ impl Target {
 
     /// Any process.
     pub fn start(command: &mut Command) -> Target {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the target starts");
+        Target::try_start(command).expect("the target starts")
+    }
+
+    /// The same, where it may be that it cannot be started.
+    pub fn try_start(command: &mut Command) -> std::io::Result<Target> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().expect("is piped")));
-        Target { child, stdin, stdout }
+        Ok(Target { child, stdin, stdout })
     }
 
     /// Its process id.
