@@ -8,7 +8,7 @@ use std::{
 
 use tests::{
     binary::{node_flame, workspace},
-    matrix::{alone, tell},
+    matrix::{alone, in_parallel, tell},
     nodes::node,
     process::{Target, command, run},
     stacks::{Frame, Stack, folded},
@@ -76,7 +76,8 @@ fn profile(pid: &str, more: &[&str]) -> Vec<Stack> {
 #[test]
 fn functions_of_nodes_own_sources_have_the_names_and_lines_that_v8_gives_them() {
     let _alone = alone();
-    for version in MODERN.into_iter().filter(|version| version.major % 2 == 0) {
+    let versions: Vec<Version> = MODERN.into_iter().filter(|version| version.major % 2 == 0).collect();
+    in_parallel(&versions, 2, |&version| {
         let target = Target::ready(Command::new(node(version)).args(["-e", PROGRAM])).unwrap();
         let pid = target.pid().to_string();
         let truth = traced(&target.stderr());
@@ -92,7 +93,7 @@ fn functions_of_nodes_own_sources_have_the_names_and_lines_that_v8_gives_them() 
                 assert!(first.2 >= 1 && first.2 <= executing.2, "{version}: {first:?} {executing:?}");
             }
         }
-    }
+    });
 }
 
 #[test]
