@@ -110,7 +110,7 @@ fn busy_workers_are_dumped_with_the_main_thread() {
 }
 
 #[test]
-fn twelve_busy_threads_are_held_for_less_than_5_ms_together() {
+fn twelve_busy_threads_are_held_for_a_millisecond_together_and_for_less_than_ten_with_arguments() {
     let target = Target::script(
         "const { Worker } = require('worker_threads');
          const burn = 'function burning(n, name) { for (;;) Math.random(); } burning(7, \"x\");';
@@ -119,10 +119,20 @@ fn twelve_busy_threads_are_held_for_less_than_5_ms_together() {
          for (let at = 0; at < 11; at++) new Worker(burn, { eval: true }).on('online', ready);",
         &[],
     );
-    for more in ["", "--args"] {
-        let mut totals = Vec::new();
-        // On a host with other work, most have time in them in which a held thread's reader waits for a CPU.
-        common::eventually("all threads burn, and a dump of them takes less than 5 ms of their time", || {
+    for (more, most_ns) in [("", 2_000_000), ("--args", 10_000_000)] {
+        // On a host with other work, some have time in them in which a held thread's reader waits for a CPU; where most
+        // do, there is a second series, and a third.
+        let is_short = (0..3).any(|_| median_held_ns(&target, more) < most_ns);
+        assert!(is_short, "most dumps take more than {most_ns} ns {more}");
+    }
+    assert_free(target.pid());
+}
+
+/// How long twelve burning threads are held together in a dump: the median of nine.
+fn median_held_ns(target: &Target, more: &str) -> u64 {
+    let mut totals = Vec::new();
+    while totals.len() < 9 {
+        totals.push(common::eventually("all threads burn", || {
             let json = node_flame(&format!("{} dump --json {more}", target.pid())).stdout;
             let dump: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
             let is_burning = |thread: &&Value| {
@@ -132,15 +142,13 @@ fn twelve_busy_threads_are_held_for_less_than_5_ms_together() {
                 let expected = if more.is_empty() { Value::Null } else { serde_json::json!(["7", "\"x\""]) };
                 thread["state"] == "running" && arguments == Some(&expected)
             };
-            if dump["threads"].as_array().unwrap().iter().filter(is_burning).count() == 12 {
-                totals.push(dump["held"]["totalNs"].as_u64().unwrap());
-            }
-            (totals.len() >= 5 && totals.iter().any(|total| *total < 5_000_000)).then_some(())
-        });
-        totals.sort_unstable();
-        common::tell(&format!("12 threads held for {totals:?} ns {more}"));
+            let burning = dump["threads"].as_array().unwrap().iter().filter(is_burning).count();
+            (burning == 12).then(|| dump["held"]["totalNs"].as_u64().unwrap())
+        }));
     }
-    assert_free(target.pid());
+    totals.sort_unstable();
+    common::tell(&format!("12 threads held for {totals:?} ns {more}"));
+    totals[totals.len() / 2]
 }
 
 #[test]
