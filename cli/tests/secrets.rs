@@ -43,7 +43,7 @@ fn no_secret_of_a_target_is_published_unless_asked_for() {
     let mut published = 0;
     for format in ["text", "flame", "raw", "fullraw", "folded", "cpuprofile", "speedscope", "pprof"] {
         for options in ["", "--wall --threads", "--children", "--lines"] {
-            let mut output = run(&format!("{pid} {format} 0.4 {options}"));
+            let mut output = run(&format!("{pid} {format} 0.25 {options}"));
             if format == "pprof" {
                 let packed = scratch.path("profile.gz");
                 std::fs::write(&packed, &output.stdout).unwrap();
