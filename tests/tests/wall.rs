@@ -4,7 +4,7 @@ use std::{path::Path, process::Command, time::Duration};
 
 use tests::{
     binary::node_flame,
-    matrix::{alone, tell},
+    matrix::{alone, in_parallel, tell},
     nodes::node,
     process::{Target, command, run},
     stacks::{self, Frame, Stack},
@@ -27,7 +27,7 @@ fn a_waiting_thread_shows_what_it_waits_for() {
     let _alone = alone();
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/waiting.js");
     let path = program.display().to_string();
-    for version in VERSIONS {
+    in_parallel(&VERSIONS, VERSIONS.len(), |&version| {
         let target = Target::ready(Command::new(node(version)).arg(&program)).unwrap();
         let (stacks, report) = sleeping(&target, "99");
         let (mut dozes, mut child, mut idle, mut other) = (0, 0, 0, 0);
@@ -59,7 +59,7 @@ fn a_waiting_thread_shows_what_it_waits_for() {
             dozes * 100 > all * 15 && child * 100 > all * 20 && idle * 100 > all * 15,
             "{version}\n{report}"
         );
-    }
+    });
 }
 
 #[test]
@@ -69,8 +69,9 @@ fn an_event_loop_that_waits_reads_idle() {
         console.log('READY');
         setInterval(() => { const now = performance.eventLoopUtilization();
             console.log('ELU', performance.eventLoopUtilization(now, last).utilization); last = now; }, 1000);";
-    for version in VERSIONS {
-        for (rate, least) in [("125", 350), ("1000", 2500)] {
+    for (rate, least) in [("125", 350), ("1000", 2500)] {
+        // All at once, as they hardly run.
+        in_parallel(&VERSIONS, VERSIONS.len(), |&version| {
             let target = Target::ready(Command::new(node(version)).args(["-e", PROGRAM])).unwrap();
             let (stacks, report) = sleeping(&target, rate);
             let samples = stacks.iter().map(|stack| stack.count).sum::<u64>();
@@ -81,6 +82,6 @@ fn an_event_loop_that_waits_reads_idle() {
             tell(&format!("{version}, {rate} Hz: {samples} samples, event loop utilization {seen:?}"));
             let mean = seen.iter().sum::<f64>() / seen.len() as f64;
             assert!(seen.len() >= 3 && mean < 0.02, "{version}, {rate} Hz: {seen:?}");
-        }
+        });
     }
 }
