@@ -36,7 +36,7 @@ function round(n) {
   ].join('\n');
 }
 
-var turn = 0, end = Date.now() + 60000;
+var turn = 0, end = Date.now() + 600000;
 console.log('READY');
 (function next() {
   require('vm').runInThisContext(round(turn++), { filename: 'round.js' });

@@ -21,7 +21,7 @@ function enter() {
   return run();
 }
 
-var end = Date.now() + 60000;
+var end = Date.now() + 600000;
 console.log('READY');
 (async function turn() {
   while (Date.now() < end) await enter();
