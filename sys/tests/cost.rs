@@ -186,7 +186,7 @@ fn idle_cpus_are_kept_awake_while_a_thread_stands_and_by_no_way_to_end_for_longe
 }
 
 #[test]
-fn five_hundred_threads_are_held_within_their_share() {
+fn five_hundred_threads_take_at_most_their_share_of_a_cpu() {
     let _alone = alone();
     let mut target = Target::start(&["spin", "499"]);
     let mut longest = f64::MAX;
@@ -197,24 +197,21 @@ fn five_hundred_threads_are_held_within_their_share() {
         report.adds_up();
         assert_eq!(report.number("threads"), 500);
         assert_eq!(report.number("visits"), report.number("taken") + report.number("unreadable"));
-        let length = report.number("length_ns") as f64;
-        let share = report.number("held_ns") as f64 / (500.0 * length);
-        let most = report.number("most_held_ns") as f64 / length;
+        let worked = report.number("worked_ns") as f64 / report.number("ticks_ns") as f64;
         longest = report.number("longest_ns") as f64 / 1e6;
         tell(&format!(
-            "500 threads: {} visits of 0.3 ms, {} of them cut, the longest stop {longest:.1} ms, held {:.2} % of their \
-             time, the most held one {:.2} %; of {} samples {} lost to that bound, {} to the tracer's own work",
+            "500 threads: {} visits of 0.3 ms, {} of them cut, the longest stop {longest:.1} ms; the thread that works \
+             took {:.1} % of a CPU; of {} samples {} lost to its own work",
             report.number("visits"),
             report.number("late_reads"),
-            share * 100.0,
-            most * 100.0,
+            worked * 100.0,
             report.number("wanted"),
-            report.number("throttled"),
             report.number("overworked")
         ));
-        assert!(report.number("visits") > 50 && share < 0.05, "{report:?}");
-        // One stop may go beyond what was left of the share.
-        assert!(most <= 0.05 + 20e6 / length, "{report:?}");
+        assert!(report.number("visits") > 50, "{report:?}");
+        assert!(worked <= 0.85, "{worked} {report:?}");
+        // Where there was more to do, the ticks that were passed over are counted.
+        assert!(worked < 0.7 || report.number("overworked") > 0, "{worked} {report:?}");
         // From 20 ms on nothing is read: what is left is to let it go.
         if longest < 30.0 {
             break;

@@ -10,6 +10,7 @@ use flame_sys::session::{Asleep, Control, Flow, Options, ProcessEnd, ThreadKey, 
 use flame_sys::signals::Blocked;
 use flame_sys::spawn::{Child, Found, Match, family};
 use flame_sys::{arch, attach};
+use rustix::time::{ClockId, clock_gettime};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -58,6 +59,9 @@ struct Reader {
     before: u64,
     /// Allocations between the beginnings of stops, or the tick, and the end of the next stop.
     allocated: u64,
+    /// The first tick and the newest one: when, and the processor time of this thread up to then.
+    first_tick: Option<(Instant, Duration)>,
+    last_tick: Option<(Instant, Duration)>,
     linger: Duration,
     is_patient: bool,
     unwanted: bool,
@@ -126,6 +130,8 @@ impl Visitor for Reader {
     }
 
     fn tick(&mut self, control: &mut Control<'_>) -> Flow {
+        self.last_tick = Some((Instant::now(), processor_time()));
+        self.first_tick = self.first_tick.or(self.last_tick);
         if self.held >= 100 {
             std::thread::sleep(std::mem::take(&mut self.slow));
         }
@@ -148,6 +154,12 @@ impl Visitor for Reader {
             known.retain(|known| known.1 != Some(number));
         }
     }
+}
+
+/// What this thread has run so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// `trace PID RATE MILLISECONDS [wall] [linger] [brief] [dwell] [stuck] [slow] [unwanted] [family]`
@@ -255,6 +267,10 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
             println!("idle {}", outcome.counts.idle);
             println!("lost {}", outcome.counts.lost);
             println!("disturbed {}", outcome.counts.disturbed);
+            if let (Some(first), Some(last)) = (reader.first_tick, reader.last_tick) {
+                println!("worked_ns {}", (last.1 - first.1).as_nanos());
+                println!("ticks_ns {}", (last.0 - first.0).as_nanos());
+            }
             println!("throttled {}", outcome.throttled);
             println!("overworked {}", outcome.overworked);
             println!("starved {}", outcome.starved);
