@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use tests::{
     binary::{node_flame, workspace},
-    matrix::{alone, tell},
+    matrix::{alone, in_parallel, tell},
     native::{
         CHAINS, Folder, c_addon, c_addon_without_tables, callers, calls, make, need, rust_addon, source,
         stacks_of,
@@ -24,13 +24,13 @@ fn a_stop_anywhere_in_native_code_keeps_all_callers() {
     let folder = Folder::new("callers");
     let addon = folder.file("addon.node");
     c_addon(&addon);
-    for version in [Version::new(16, 20, 2), NODE_20, Version::new(26, 10, 0)] {
+    in_parallel(&[Version::new(16, 20, 2), NODE_20, Version::new(26, 10, 0)], 2, |&version| {
         let target = calls(version, &addon, &CHAINS.map(|(mode, _)| mode));
         let stacks = stacks_of(target.pid(), 4.0, 700);
         let told = callers(&stacks, &CHAINS.map(|(mode, _)| mode), 99.0)
             .unwrap_or_else(|e| panic!("{version}: {e}"));
         tell(&format!("{version}: {told}"));
-    }
+    });
 }
 
 #[test]
@@ -42,14 +42,14 @@ fn an_object_without_unwind_tables_is_left_by_its_calls_and_frame_pointers() {
     c_addon_without_tables(&addon);
     let sections = Command::new("readelf").args(["-SW"]).arg(&addon).output().unwrap().stdout;
     assert!(!String::from_utf8_lossy(&sections).contains("eh_frame"));
-    for version in [NODE_20, Version::new(26, 10, 0)] {
+    in_parallel(&[NODE_20, Version::new(26, 10, 0)], 2, |&version| {
         // The signals' handler is met at its start, and calls a function that has no frame.
         let modes = CHAINS.map(|(mode, _)| mode);
         let target = calls(version, &addon, &modes);
         let stacks = stacks_of(target.pid(), 4.0, 700);
         let told = callers(&stacks, &modes, 99.0).unwrap_or_else(|e| panic!("{version}: {e}"));
         tell(&format!("{version}, no unwind tables: {told}"));
-    }
+    });
 }
 
 #[test]
@@ -164,8 +164,9 @@ fn has_pair(stack: &Stack, above: &str, below: &str) -> bool {
 #[test]
 fn webassembly_and_regular_expressions_are_named() {
     let _alone = alone();
-    for version in [(18, 20, 8), (20, 20, 2), (22, 23, 3), (24, 21, 0), (26, 10, 0)] {
-        let version = Version::new(version.0, version.1, version.2);
+    let versions = [(18, 20, 8), (20, 20, 2), (22, 23, 3), (24, 21, 0), (26, 10, 0)];
+    in_parallel(&versions, 2, |&(major, minor, patch)| {
+        let version = Version::new(major, minor, patch);
         let target = Target::ready(Command::new(node(version)).arg(source("wasm.js"))).unwrap();
         let stacks = stacks_of(target.pid(), 2.0, 400);
         let count = |has: &dyn Fn(&Stack) -> bool| {
@@ -185,7 +186,7 @@ fn webassembly_and_regular_expressions_are_named() {
         let script = count(&|stack| stack.frames.iter().any(|label| label.contains("wasm://")));
         assert_eq!(script, 0, "{version}: what calls WebAssembly is no function of a script: {stacks:?}");
         assert!((named + numbered) * 100 >= all * 97, "{version}: {named} + {numbered} of {all}: {stacks:?}");
-    }
+    });
 }
 
 #[test]
@@ -315,7 +316,7 @@ fn the_share_of_garbage_collection_is_what_v8_says_of_itself() {
 #[test]
 fn what_v8_is_doing_is_told() {
     let _alone = alone();
-    for version in [Version::new(16, 20, 2), NODE_20, Version::new(26, 10, 0)] {
+    in_parallel(&[Version::new(16, 20, 2), NODE_20, Version::new(26, 10, 0)], 2, |&version| {
         let share = |work: &str, activity: &str| {
             let (shares, text) = activities(version, work);
             tell(&format!("{version} {work}: {shares:?}"));
@@ -335,7 +336,7 @@ fn what_v8_is_doing_is_told() {
         let (all, of_deopts) = (count("Total samples: "), count("Deoptimizer::"));
         tell(&format!("{version} deopt: {of_deopts} of {all} samples in one function of the deoptimizer"));
         assert!(of_deopts * 20 >= all && all > 50, "{version}: {text}");
-    }
+    });
 }
 
 #[test]
