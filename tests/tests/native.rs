@@ -1,6 +1,12 @@
 //! Native code has all its callers and its names, wherever it was stopped.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
 
 use tests::{
     binary::{node_flame, workspace},
@@ -339,20 +345,49 @@ fn what_v8_is_doing_is_told() {
     });
 }
 
+/// When something in a folder was changed last.
+fn last_change(folder: &Path) -> SystemTime {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let times = entries.map(|path| {
+        if path.is_dir() { last_change(&path) } else { path.metadata().unwrap().modified().unwrap() }
+    });
+    times.max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// The example of `sys` that walks a stack beside gdb. Tests of the whole workspace have it built, into the directory
+/// beside theirs; else, or where its sources are newer, it is built here.
+fn beside_gdb() -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let example = this.ancestors().nth(2).unwrap().join("examples/beside_gdb");
+    let built = example.metadata().and_then(|file| file.modified());
+    let sources =
+        ["core/src", "sys/src", "sys/examples"].map(|folder| last_change(&workspace().join(folder)));
+    if !built.is_ok_and(|built| sources.iter().all(|changed| *changed < built)) {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args([
+            "build",
+            "--quiet",
+            "--profile",
+            "checked",
+            "-p",
+            "flame-sys",
+            "--example",
+            "beside_gdb",
+        ]);
+        make(build.current_dir(workspace()));
+    }
+    example
+}
+
 #[test]
 fn whole_stacks_are_those_of_gdb() {
     let _alone = alone();
     need("gdb", &["gdb"]);
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--profile", "checked", "-p", "flame-sys", "--example", "beside_gdb"]);
-    make(build.current_dir(workspace()));
     let target = Target::ready(Command::new(node(Version::new(26, 10, 0))).arg(source("busy.js"))).unwrap();
-    let this = std::env::current_exe().unwrap();
-    let helper = this.ancestors().nth(2).unwrap().join("examples/beside_gdb");
     let mut gdb = Command::new("gdb");
     gdb.args(["-batch", "-nx", "-x"]).arg(source("whole.py"));
-    gdb.env("HELPER", helper).env("PID", target.pid().to_string()).env("STOPS", "12");
+    gdb.env("HELPER", beside_gdb()).env("PID", target.pid().to_string()).env("STOPS", "12");
     let ended = run(&mut gdb, std::time::Duration::from_secs(300));
     let last = ended.stdout.lines().find(|line| line.contains("whole stacks are the same"));
     tell(last.unwrap_or_default());
