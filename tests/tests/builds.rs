@@ -5,8 +5,8 @@ use std::{fs, path::Path, process::Command, time::Duration};
 
 use tests::{
     binary::node_flame,
-    builds::{self, ALL, Kind, Scratch},
-    matrix::{Options, alone, tell},
+    builds::{self, ALL, Build, Kind, Scratch},
+    matrix::{Options, alone, in_parallel, tell},
     native::{CHAINS, Folder, c_addon_of_any_libc, callers, stacks_of},
     process::{Running, command, run},
     tiers::Tier,
@@ -34,22 +34,24 @@ fn native_code_has_all_its_callers_beside_another_c_library() {
     let folder = Folder::new("any-libc");
     let addon = folder.file("addon.node");
     c_addon_of_any_libc(&addon);
-    for build in
-        ALL.iter().filter(|build| matches!(build.kind, Kind::Musl | Kind::MuslStripped | Kind::Debian))
-    {
+    let is_other = |build: &&Build| matches!(build.kind, Kind::Musl | Kind::MuslStripped | Kind::Debian);
+    let builds: Vec<&Build> = ALL.iter().filter(is_other).collect();
+    in_parallel(&builds, 2, |build| {
         let target =
             build.calls(&addon, &CHAINS.map(|(mode, _)| mode)).unwrap_or_else(|e| panic!("{build}: {e}"));
         let stacks = stacks_of(target.pid(), 4.0, 700);
         let told =
             callers(&stacks, &CHAINS.map(|(mode, _)| mode), BAR).unwrap_or_else(|e| panic!("{build}: {e}"));
         tell(&format!("{build}: {told}"));
-    }
+    });
 }
 
 #[test]
 fn builtins_without_names_are_told_as_what_they_are() {
     let _alone = alone();
-    for build in ALL.iter().filter(|build| build.kind == Kind::Stripped && build.version.major >= 16) {
+    let is_one = |build: &&Build| build.kind == Kind::Stripped && build.version.major >= 16;
+    let builds: Vec<&Build> = ALL.iter().filter(is_one).collect();
+    in_parallel(&builds, 2, |build| {
         let started =
             build.start("callbacks.js", Tier::Unoptimized).unwrap_or_else(|e| panic!("{build}: {e}"));
         let stacks = stacks_of(started.target.pid(), 1.5, 500);
@@ -78,7 +80,7 @@ fn builtins_without_names_are_told_as_what_they_are() {
         ));
         assert!(callbacks > 100 && by_builtins * 100 >= callbacks * 99, "{build}: {stacks:#?}");
         assert!(unnamed > 20 && misnamed == 0, "{build}: {unnamed} {misnamed} {stacks:#?}");
-    }
+    });
 }
 
 /// What `readelf` says of an ELF file.
