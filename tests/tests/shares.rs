@@ -62,7 +62,7 @@ fn profile_apart_from_truth(target: &Target, program: &Path) -> f64 {
     let before = spent(target);
     let pid = target.pid().to_string();
     let ended =
-        run(&mut command(node_flame(), &[&pid, "folded", "10", "--rate", "250"]), Duration::from_secs(40));
+        run(&mut command(node_flame(), &[&pid, "folded", "7", "--rate", "250"]), Duration::from_secs(40));
     let after = spent(target);
     assert!(ended.ok(), "{}", ended.stderr);
     let truth: BTreeMap<String, u64> =
