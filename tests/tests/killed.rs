@@ -152,7 +152,8 @@ fn deep_stacks_at_too_high_a_rate_are_held_within_their_share() {
     let share = pauses.rsplit(" held ").next().and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
     let deepest = ended.stdout.lines().map(|line| line.matches("down:").count()).max().unwrap_or(0);
     tell(&format!("{pauses} {} Deepest stack: {deepest} frames.", line("beyond its share")));
-    assert!(share.is_some_and(|share| share > 0.0 && share <= 5.5), "{}", ended.stderr);
+    // One stop of 20 ms may go beyond what was left of the share. Without a bound it would be most of the time.
+    assert!(share.is_some_and(|share| share > 0.0 && share <= 7.0), "{}", ended.stderr);
     assert!(deepest > 5000, "{deepest} frames");
     // What is read by then is still made sense of.
     assert!(longest.is_some_and(|longest| longest > 0.0 && longest < 30.0), "{}", ended.stderr);

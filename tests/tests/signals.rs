@@ -138,8 +138,9 @@ fn children_run_at_full_speed() {
         "{count} children in {pairs} pairs: each takes {:.1} % of the time it takes untraced",
         ratio * 100.0
     ));
-    // A traced child would be stopped a thousand times a second, and at each of its system calls' signals.
-    assert!(ratio < 1.1, "{ratio}");
+    // A traced child would be stopped a thousand times a second, and at each of its system calls' signals: it would
+    // take several times as long. What the machine's other work does to a part is far less.
+    assert!(ratio < 1.5, "{ratio}");
 }
 
 #[test]
