@@ -43,20 +43,7 @@ impl Ended {
 /// # Panics
 /// When it cannot be started.
 pub fn run(command: &mut Command, limit: Duration) -> Ended {
-    let mut child = Running::start(command);
-    let deadline = Instant::now() + limit;
-    let (status, overran) = loop {
-        match child.child.try_wait().expect("a child can be waited for") {
-            Some(status) => break (status, false),
-            None if Instant::now() >= deadline => {
-                // An error here means that it has just ended.
-                let _ = child.child.kill();
-                break (child.child.wait().expect("a killed child can be waited for"), true);
-            }
-            None => thread::sleep(Duration::from_millis(2)),
-        }
-    };
-    Ended { status, overran, stdout: child.stdout.all(), stderr: child.stderr.all() }
+    Running::start(command).until_end(limit)
 }
 
 /// A running child process with its output gathered in the background; killed on drop.
@@ -104,10 +91,28 @@ impl Running {
     /// Waits for the process' end and gives what it left behind.
     ///
     /// # Panics
-    /// When it cannot be waited for.
+    /// When it takes more than three minutes, which nothing does that a test waits for; by then it is killed.
     pub fn ended(&mut self) -> Ended {
-        let status = self.child.wait().expect("a child can be waited for");
-        Ended { status, overran: false, stdout: self.stdout.all(), stderr: self.stderr.all() }
+        let ended = self.until_end(SECOND * 180);
+        assert!(!ended.overran, "it had to be killed: {ended:?}");
+        ended
+    }
+
+    /// Waits for the process' end for at most `limit`, and then kills it.
+    fn until_end(&mut self, limit: Duration) -> Ended {
+        let deadline = Instant::now() + limit;
+        let (status, overran) = loop {
+            match self.child.try_wait().expect("a child can be waited for") {
+                Some(status) => break (status, false),
+                None if Instant::now() >= deadline => {
+                    // An error here means that it has just ended.
+                    let _ = self.child.kill();
+                    break (self.child.wait().expect("a killed child can be waited for"), true);
+                }
+                None => thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        Ended { status, overran, stdout: self.stdout.all(), stderr: self.stderr.all() }
     }
 
     /// Whether the process still runs.
@@ -246,7 +251,7 @@ impl Target {
     /// Waits for the target's end.
     ///
     /// # Panics
-    /// When it cannot be waited for.
+    /// When it takes more than three minutes.
     pub fn ended(&mut self) -> Ended {
         self.running.ended()
     }

@@ -63,7 +63,9 @@ fn handlers_children_and_the_inspector_work_as_ever() {
             let held = target.held_threads();
             !held.is_empty() && held.iter().all(|line| line.contains(", t") || line.contains(", T"))
         };
+        let deadline = Instant::now() + 10 * SECOND;
         while !stands() {
+            assert!(Instant::now() < deadline, "it does not stand: {:?}", target.held_threads());
             thread::sleep(Duration::from_millis(2));
         }
         let ticks = target.cpu_ticks();

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The binary under test.
@@ -136,10 +137,20 @@ impl Ended {
     }
 }
 
-/// Runs node-flame with these words to its end.
+/// Runs node-flame with these words to its end, which comes within a minute.
+#[track_caller]
 pub fn node_flame(line: &str) -> Ended {
-    let output = Command::new(NODE_FLAME).args(line.split_whitespace()).stdin(Stdio::null()).output();
-    output.expect("node-flame starts").into()
+    let child = start_node_flame(line);
+    let pid = child.id();
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(child.wait_with_output()));
+    match receive.recv_timeout(Duration::from_secs(60)) {
+        Ok(output) => output.expect("it is a child").into(),
+        Err(_) => {
+            kill(pid, "KILL");
+            panic!("node-flame {line}: no end in a minute");
+        }
+    }
 }
 
 /// Runs node-flame as on a kernel that does not tell where threads wait: it believes to be on Linux 2.6.
