@@ -103,11 +103,13 @@ fn stay_idle(versions: &[Version]) {
         for _ in 0..3 {
             let mut left: Vec<_> =
                 all.iter_mut().filter(|(_, pairs)| pairs.is_empty() || more(pairs) > 0.01).collect();
+            if left.is_empty() {
+                break;
+            }
             let mut servers: Vec<Target> = left.iter().map(|(version, _)| server(*version, "0")).collect();
             // The servers' own start.
             thread::sleep(Duration::from_secs(2));
-            let found = if servers.is_empty() { Vec::new() } else { idle(&mut servers, rate) };
-            for ((version, pairs), (free, traced)) in left.iter_mut().zip(found) {
+            for ((version, pairs), (free, traced)) in left.iter_mut().zip(idle(&mut servers, rate)) {
                 tell(&format!("Node {version}, {rate} Hz: {free:.4} without, {traced:.4} with node-flame"));
                 pairs.push((free, traced));
             }
