@@ -49,8 +49,11 @@ fn apart(version: Version, name: &str) -> (f64, f64) {
 fn self_time_agrees_with_the_profiler_of_v8() {
     let _alone = alone();
     let old = [Version::new(10, 24, 1), Version::new(12, 22, 12), Version::new(14, 21, 3)];
+    let every = old.into_iter().chain(MODERN.into_iter().filter(|v| v.major % 2 == 0));
+    // Two whose neighbours are near to them, where there is time.
+    let is_chosen = |version: &Version| cfg!(feature = "sweeps") || ![12, 18].contains(&version.major);
     let mut wrong = Vec::new();
-    for version in old.into_iter().chain(MODERN.into_iter().filter(|v| v.major % 2 == 0)) {
+    for version in every.filter(is_chosen) {
         for name in ["phases.js", "methods.js"] {
             let (by_function, by_line) = apart(version, name);
             let text = format!(
