@@ -112,7 +112,7 @@ pub const SOURCE_BYTES: usize = 16 << 20;
 pub const SOURCE_PIECES: usize = 1 << 14;
 
 /// Code objects recognised by address; when they are more, all are found anew.
-pub const CODES: usize = 7 << 10;
+pub const CODES: usize = 6000;
 
 /// Maps of code objects: one in each isolate.
 pub const CODE_MAPS: usize = 256;
