@@ -16,6 +16,8 @@ const RANGES: usize = 256;
 /// bounded in time too.
 pub struct ProcessMemory {
     pid: u32,
+    /// The thread that is looked at, 0 for none.
+    thread: Cell<u32>,
     /// `/proc/PID/mem`, where the kernel or a seccomp filter has no `process_vm_readv` for us.
     file: Option<Result<OwnedFd, Errno>>,
     deadline: Cell<u64>,
@@ -28,6 +30,7 @@ impl ProcessMemory {
     pub fn new(pid: u32) -> Self {
         let mut memory = ProcessMemory {
             pid,
+            thread: Cell::new(0),
             file: None,
             deadline: Cell::new(u64::MAX),
             late: Cell::new(0),
@@ -48,6 +51,11 @@ impl ProcessMemory {
     /// file has an owner and rights of its own.
     pub fn is_permitted(&self) -> Result<(), Errno> {
         self.file.as_ref().map_or(Ok(()), |file| file.as_ref().map(drop).map_err(|errno| *errno))
+    }
+
+    /// A thread of the process is looked at: once the first one has ended, the kernel knows the memory by others alone.
+    pub fn through(&self, tid: u32) {
+        self.thread.set(tid);
     }
 
     /// Lets reads fail from `at_ns` on, on the monotonic clock; `u64::MAX` for never.
@@ -80,20 +88,26 @@ impl ProcessMemory {
     ///
     /// The local ranges must be of buffers that the caller has for itself, or empty. Remote ones may be anything.
     unsafe fn vectored(&self, local: &[libc::iovec], remote: &[libc::iovec]) -> Result<usize, Errno> {
-        self.calls.set(self.calls.get() + 1);
-        // SAFETY: local ranges are as the caller promises; remote addresses are only looked up in the other
-        // process. Array lengths are those of the slices.
-        let read = unsafe {
-            libc::process_vm_readv(
-                self.pid as libc::pid_t,
-                local.as_ptr(),
-                local.len() as libc::c_ulong,
-                remote.as_ptr(),
-                remote.len() as libc::c_ulong,
-                0,
-            )
+        let read = |tid: u32| {
+            self.calls.set(self.calls.get() + 1);
+            // SAFETY: local ranges are as the caller promises; remote addresses are only looked up in the other
+            // process. Array lengths are those of the slices.
+            let read = unsafe {
+                libc::process_vm_readv(
+                    tid as libc::pid_t,
+                    local.as_ptr(),
+                    local.len() as libc::c_ulong,
+                    remote.as_ptr(),
+                    remote.len() as libc::c_ulong,
+                    0,
+                )
+            };
+            usize::try_from(read).map_err(|_| crate::last_error())
         };
-        usize::try_from(read).map_err(|_| crate::last_error())
+        match read(self.pid) {
+            Err(Errno::SRCH) if self.thread.get() != 0 => read(self.thread.get()),
+            result => result,
+        }
     }
 
     fn leading(&self, address: u64, into: &mut [u8]) -> usize {

@@ -106,6 +106,7 @@ impl Hand<'_> {
         let thread = &mut session.table.threads[slot];
         let memory = &session.targets[usize::from(thread.key.process)].memory;
         let from_ns = woke_ns.max(thread.asked_ns);
+        memory.through(thread.key.tid);
         memory.until(from_ns + longest_stop_ns(session.options.max_pause_percent));
         // `None`: it had been asleep.
         let registers = stop.registers();

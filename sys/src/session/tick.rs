@@ -139,6 +139,7 @@ impl Hand<'_> {
                 thread.counts.wanted += due;
                 let place = if wall { gauge.waits_at() } else { None };
                 let verdict = place.map(|(pc, sp)| {
+                    target.memory.through(thread.key.tid);
                     let at_us = (clock::monotonic_ns() - session.started_ns) / 1000;
                     let at = Asleep { pc, sp, unchanged: target.still, at_us, gauge };
                     visitor.asleep(thread.key, at, &target.memory)
