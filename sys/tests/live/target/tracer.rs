@@ -268,7 +268,8 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
             println!("lost {}", outcome.counts.lost);
             println!("disturbed {}", outcome.counts.disturbed);
             if let (Some(first), Some(last)) = (reader.first_tick, reader.last_tick) {
-                println!("worked_ns {}", (last.1 - first.1).as_nanos());
+                // After a suspension it is another thread, whose time begins anew.
+                println!("worked_ns {}", last.1.saturating_sub(first.1).as_nanos());
                 println!("ticks_ns {}", (last.0 - first.0).as_nanos());
             }
             println!("throttled {}", outcome.throttled);
