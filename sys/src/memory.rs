@@ -36,8 +36,11 @@ impl ProcessMemory {
             late: Cell::new(0),
             calls: Cell::new(0),
         };
-        // SAFETY: nothing at all.
-        let refused = unsafe { memory.vectored(&[nowhere()], &[remote_piece(0, 1)]) };
+        let mut byte = 0u8;
+        let local = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        // Nothing is at that address, but whether there is may be asked. Who wants no byte is not asked for permission.
+        // SAFETY: `byte` is there for nothing else.
+        let refused = unsafe { memory.vectored(&[local], &[remote_piece(0, 1)]) };
         if matches!(refused, Err(Errno::NOSYS | Errno::PERM)) {
             memory.file = Some(crate::process::open_at(None, &format!("/proc/{pid}/mem")));
         }
