@@ -11,9 +11,6 @@ use crate::tracer::{self, Event, Stop, Why};
 /// No stop lasts longer: what is not read by then fails.
 const LONGEST_STOP_NS: f64 = 20e6;
 
-/// Events that are served at once beyond those of the threads known to be traced.
-const STRANGERS: u32 = 16;
-
 /// Up to this share of time, in percent, the bound holds. Who lets threads be held for more, as on an emulated
 /// machine where each stop takes as long as that, lets each stop be longer, by so much for each percent.
 const SHARE_OF_PATIENCE: f64 = 20.0;
@@ -44,9 +41,8 @@ fn dumps_core(signal: i32) -> bool {
 impl Hand<'_> {
     /// Serves all that has happened to traced threads. `woke_ns`: since when that can be.
     pub fn serve(&mut self, visitor: &mut dyn Visitor, woke_ns: u64) {
-        // One event for each traced thread at most came before this; what comes after is signalled anew. The kernel may
-        // trace some for us that found no place here: those go on.
-        for _ in 0..self.traced + STRANGERS {
+        // One event for each traced thread at most came before this; what comes after is signalled anew.
+        for _ in 0..self.traced.max(1) {
             match tracer::next_event() {
                 None => return,
                 Some(Event::Stopped(stop)) => self.stopped(stop, visitor, woke_ns),
