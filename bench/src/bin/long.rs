@@ -22,6 +22,8 @@ const PARTS: u32 = 10;
 fn main() -> ExitCode {
     let minutes: f64 = std::env::args().nth(1).map_or(10.0, |word| word.parse().expect("long MINUTES"));
     let length = Duration::from_secs_f64(minutes * 60.0);
+    // Built before the threads want both CPUs.
+    tests::binary::node_flame();
     let mut program = command(NODE, &[], "workers.js", &[THREADS.to_string(), "30".to_owned()]);
     let target = Target::ready(&mut program).expect("the program says READY");
     let mut flame = Running::start(&mut on(target.pid(), "folded", length, RATE));
