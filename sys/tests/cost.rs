@@ -67,7 +67,8 @@ fn a_signal_every_5_ms_leaves_a_busy_target_at_its_speed() {
     let mut target = Target::start(&["signals"]);
     let (sent, sum, is_over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     // At 1000 Hz the stops themselves take something, and more where a halted virtual CPU has to be woken after each.
-    for (rate, least) in [(99, 0.97), (1000, if keeps_awake() { 0.97 } else { 0.93 })] {
+    // It is 98 % then, and up to 3 less in a machine's bad minutes.
+    for (rate, least) in [(99, 0.97), (1000, if keeps_awake() { 0.95 } else { 0.93 })] {
         let (mut steps, mut able) = (Vec::new(), Vec::new());
         std::thread::scope(|scope| {
             scope.spawn(|| {
