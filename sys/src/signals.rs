@@ -120,9 +120,6 @@ impl Blocked {
     }
 }
 
-/// `include/uapi/asm-generic/siginfo.h`.
-const SI_KERNEL: i32 = 0x80;
-
 /// Waits for one signal of a set of blocked ones.
 fn wait(set: &libc::sigset_t, timeout: Duration) -> Option<Taken> {
     let timeout =
@@ -135,7 +132,7 @@ fn wait(set: &libc::sigset_t, timeout: Duration) -> Option<Taken> {
         (signal > 0).then(|| Taken {
             signal,
             sender: info.si_pid() as u32,
-            is_kernels: info.si_code == SI_KERNEL,
+            is_kernels: info.si_code == libc::SI_KERNEL,
         })
     }
 }

@@ -5,9 +5,10 @@
 //! kernel can be asked to have idle CPUs wait without halting (`Documentation/power/pm_qos_interface.rst`), by a file
 //! that is kept open; so it takes that back when node-flame ends, however it ends.
 //!
-//! Only around stops, and while signals stop the thread again and again, which nobody can foresee; since a CPU that waits like that uses the host's time. And only on two CPUs, the target's and our
-//! own: each change wakes all that are idle (`kernel/power/qos.c`, `cpu_latency_qos_apply`). And only where the kernel's
-//! idle driver is `haltpoll`, a guest's: others halt whatever is asked, or, with `mwait`, are woken without an interrupt.
+//! Only around stops, since a CPU that waits like that uses the host's time; and while signals stop threads again and
+//! again, which nobody can foresee. And only on two CPUs, the target's and our own: each change wakes all that are idle
+//! (`kernel/power/qos.c`, `cpu_latency_qos_apply`). And only where the kernel's idle driver is `haltpoll`, a guest's:
+//! others halt whatever is asked, or, with `mwait`, are woken without an interrupt.
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};

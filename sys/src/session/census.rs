@@ -5,7 +5,7 @@ use super::state::{COUNTING_NS, Control, Program};
 use super::table::{State, Thread};
 use super::{Flow, ProcessEnd, Visitor};
 use crate::attach::{self, Refusal};
-use crate::process::Gauge;
+use crate::process::{Gauge, Process};
 use crate::tracer::Seized;
 use crate::{Errno, clock};
 
@@ -148,17 +148,10 @@ impl Hand<'_> {
                 }
             }
             // While threads come and go the kernel's list may leave out others that live.
-            let process = &self.session.targets[usize::from(number)].process;
-            let gone: Vec<usize> = self
-                .session
-                .table
-                .threads
-                .iter()
-                .filter(|thread| thread.key.process == number && tids.binary_search(&thread.key.tid).is_err())
-                .filter(|thread| thread.has_ended(process))
-                .map(|thread| thread.slot)
-                .collect();
-            gone.into_iter().for_each(|slot| self.end_thread(slot, visitor));
+            self.end_threads(visitor, |thread, process| {
+                let is_listed = tids.binary_search(&thread.key.tid).is_ok();
+                thread.key.process == number && !is_listed && thread.has_ended(process)
+            });
         }
         // No thread stands that would wait for this to grow.
         let threads = self.session.table.threads.len();
@@ -191,7 +184,7 @@ impl Hand<'_> {
 
     /// A process has ended, for this session at least.
     pub fn end_process(&mut self, number: u16, end: ProcessEnd, visitor: &mut dyn Visitor) {
-        self.end_threads(visitor, |thread| thread.key.process == number);
+        self.end_threads(visitor, |thread, _| thread.key.process == number);
         let target = &mut self.session.targets[usize::from(number)];
         if target.ended.is_none() {
             target.ended = Some(end);
@@ -199,9 +192,10 @@ impl Hand<'_> {
         }
     }
 
-    fn end_threads(&mut self, visitor: &mut dyn Visitor, which: impl Fn(&Thread) -> bool) {
+    fn end_threads(&mut self, visitor: &mut dyn Visitor, which: impl Fn(&Thread, &Process) -> bool) {
         for slot in 0..self.session.table.threads.len() {
-            if which(&self.session.table.threads[slot]) {
+            let thread = &self.session.table.threads[slot];
+            if which(thread, &self.session.targets[usize::from(thread.key.process)].process) {
                 self.end_thread(slot, visitor);
             }
         }

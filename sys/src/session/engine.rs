@@ -192,22 +192,25 @@ impl Hand<'_> {
 
     /// When to look after what changes slowly. That may take long, and a thread that was asked would stand meanwhile:
     /// so it is put off for a while.
-    fn housekeeping_ns(&self) -> u64 {
-        self.session.housekeeping_ns + if self.is_any_asked() { PUT_OFF_NS } else { 0 }
+    fn housekeeping_ns(&self, now: u64) -> u64 {
+        let due_ns = self.session.housekeeping_ns;
+        if now >= due_ns && self.is_any_asked() { due_ns + PUT_OFF_NS } else { due_ns }
     }
 
     /// Waits for a signal. To sleep and be woken for a stop that is about to come takes longer than that takes,
     /// and the thread would stand meanwhile: then it looks again and again instead.
     fn wait(&mut self, mut now: u64, until: u64) -> Option<Taken> {
-        while now < self.soon_ns.min(until) && self.is_any_asked() {
-            if let taken @ Some(_) = self.signals.wait(Duration::ZERO) {
-                return taken;
-            }
+        let mut taken = None;
+        while taken.is_none() && now < self.soon_ns.min(until) && self.is_any_asked() {
+            taken = self.signals.wait(Duration::ZERO);
             now = clock::monotonic_ns();
         }
-        self.awake.rest(now);
         self.session.work.worked(now);
-        self.signals.wait(Duration::from_nanos(until.saturating_sub(now)))
+        if taken.is_none() {
+            self.awake.rest(now);
+            taken = self.signals.wait(Duration::from_nanos(until.saturating_sub(now)));
+        }
+        taken
     }
 
     fn step(&mut self, visitor: &mut dyn Visitor) -> Option<Part> {
@@ -218,7 +221,7 @@ impl Hand<'_> {
             self.serve(visitor, now);
             return Some(Part::End(End::Time));
         }
-        let housekeeping_ns = self.housekeeping_ns();
+        let housekeeping_ns = self.housekeeping_ns(now);
         if now >= housekeeping_ns {
             self.session.housekeeping_ns = now + HOUSEKEEPING_NS;
             self.serve(visitor, now);
@@ -244,10 +247,8 @@ impl Hand<'_> {
                 self.holders.prepare();
                 visitor.quiet();
             }
-            let now = clock::monotonic_ns();
-            self.session.work.worked(now);
             self.watchdog.step();
-            let taken = self.wait(now, until);
+            let taken = self.wait(clock::monotonic_ns(), until);
             self.session.work.rested(clock::monotonic_ns());
             self.waited = true;
             self.watchdog.step();

@@ -167,9 +167,9 @@ pub trait Visitor: Send {
         false
     }
 
-    /// Ten times a second, and when the visitor [has more](Visitor::has_more). A thread that was asked to stop has
-    /// hardly ever not been served by then; one that gets a signal stands until this returns. It must not block, for nobody else delivers the target's signals: what writes to a terminal does so on a
-    /// thread of its own.
+    /// Ten times a second, and when the visitor [has more](Visitor::has_more). Threads that were asked to stop have
+    /// nearly always been served by then. It must not block: one that gets a signal stands until this returns, for
+    /// nobody else delivers it. So what writes to a terminal does so on a thread of its own.
     fn tick(&mut self, _control: &mut Control<'_>) -> Flow {
         Flow::Continue
     }
