@@ -119,6 +119,19 @@ pub(crate) fn file(dynamic: &[NewSymbol], hash: Hash, symtab: &[NewSymbol]) -> V
     out
 }
 
+/// The head of a program with one segment of this kind and these flags, and nothing else: its offset, address and size.
+#[cfg(test)]
+pub fn head(kind: u32, flags: u32, [offset, vaddr, size]: [u64; 3]) -> Vec<u8> {
+    let mut out = vec![0; 64];
+    out[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    out[16..20].copy_from_slice(&[2, 0, 62, 0]);
+    out[32..40].copy_from_slice(&64_u64.to_le_bytes());
+    out[54..58].copy_from_slice(&[56, 0, 1, 0]);
+    out.extend([kind, flags].map(u32::to_le_bytes).as_flattened());
+    out.extend([offset, vaddr, 0, size, size, 0].map(u64::to_le_bytes).as_flattened());
+    out
+}
+
 /// The bytes of a symbol table, the null symbol first, and of its strings.
 fn table(symbols: &[NewSymbol]) -> (Vec<u8>, Vec<u8>) {
     let (mut table, mut strings) = (vec![0; 24], vec![0]);

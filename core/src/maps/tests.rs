@@ -1,5 +1,6 @@
 extern crate std;
 
+use crate::elf::fixture::head;
 use alloc::format;
 use alloc::string::String;
 use proptest::prelude::*;
@@ -130,22 +131,6 @@ fn each_mapping_of_the_builtins_has_its_own_bias() {
     assert_eq!(again.bias(&elf), bias.map(|bias| bias + 0x1_0000_0000));
 }
 
-/// The head of a program with one segment, of code, from offset 0x1000 at 0x401000 on.
-fn program(bytes: u64) -> std::vec::Vec<u8> {
-    let mut file = std::vec![0; 120];
-    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, b"\x7fELF\x02\x01\x01");
-    put(16, &[2, 0, 62, 0]);
-    put(32, &64_u64.to_le_bytes());
-    put(54, &[56, 0, 1, 0]);
-    put(64, &[1, 0, 0, 0, 5]);
-    put(72, &0x1000_u64.to_le_bytes());
-    put(80, &0x40_1000_u64.to_le_bytes());
-    put(96, &bytes.to_le_bytes());
-    put(104, &bytes.to_le_bytes());
-    file
-}
-
 #[test]
 fn code_that_was_moved_to_huge_pages_is_still_the_files() {
     let mut maps = Maps::new();
@@ -158,7 +143,7 @@ fn code_that_was_moved_to_huge_pages_is_still_the_files() {
     maps.update(text, &[]);
     let module = maps.place(0x40_1000).unwrap().module;
     assert_eq!(maps.place(0x70_0000), None);
-    let file = program(0x80_0000);
+    let file = head(1, 5, [0x1000, 0x40_1000, 0x80_0000]);
     maps.find_moved_code(module, &Elf::parse(&file).unwrap(), 0);
     assert_eq!(maps.place(0x70_0000), Some(FilePlace { module, offset: 0x30_0000 }));
     assert_eq!(maps.place(0x7f00_0000_1000), None, "JIT code");

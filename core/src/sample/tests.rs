@@ -5,6 +5,7 @@ use super::resolve::Symbols;
 use super::sampler::{Outcome, Sampler, Sleeper};
 use crate::arch::{Registers, x86_64};
 use crate::elf::Elf;
+use crate::elf::fixture::head;
 use crate::maps::{FilePlace, Maps};
 use crate::memory::{Fault, Memory, Recorded};
 use crate::profile::{Kind, Meta, Profile, Receipt, Thread};
@@ -28,19 +29,8 @@ const MAPS: &[u8] = b"00400000-00410000 r-xp 00000000 08:01 7 /usr/bin/node\n\
 
 /// A 64-bit x86-64 executable with one segment and nothing else.
 fn executable() -> Vec<u8> {
-    let mut file = vec![0; 0x2000];
-    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, b"\x7fELF\x02\x01\x01");
-    put(16, &2u16.to_le_bytes());
-    put(18, &62u16.to_le_bytes());
-    put(32, &64u64.to_le_bytes());
-    put(54, &56u16.to_le_bytes());
-    put(56, &1u16.to_le_bytes());
-    put(64, &1u32.to_le_bytes());
-    put(68, &5u32.to_le_bytes());
-    put(80, &CODE.to_le_bytes());
-    put(96, &0x2000u64.to_le_bytes());
-    put(104, &0x2000u64.to_le_bytes());
+    let mut file = head(1, 5, [0, CODE, 0x2000]);
+    file.resize(0x2000, 0);
     file
 }
 

@@ -187,26 +187,8 @@ fn thread_local(elf: &Elf<'_>, value: u64) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::elf::SymbolTable;
+    use crate::elf::fixture::head;
     use crate::v8::fixture::layout;
-    use alloc::vec;
-    use alloc::vec::Vec;
-
-    /// An x86-64 executable with nothing but its interpreter.
-    fn executable(interpreter: &[u8]) -> Vec<u8> {
-        let mut file = vec![0; 120];
-        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, b"\x7fELF\x02\x01\x01");
-        put(16, &2u16.to_le_bytes());
-        put(18, &62u16.to_le_bytes());
-        put(32, &64u64.to_le_bytes());
-        put(54, &56u16.to_le_bytes());
-        put(56, &1u16.to_le_bytes());
-        put(64, &3u32.to_le_bytes());
-        put(72, &120u64.to_le_bytes());
-        put(96, &(interpreter.len() as u64).to_le_bytes());
-        file.extend(interpreter);
-        file
-    }
 
     #[test]
     fn a_key_leads_to_isolates_where_glibc_has_them_and_nowhere_else() {
@@ -214,7 +196,8 @@ mod tests {
         symbol[8..16].copy_from_slice(&0x1234u64.to_le_bytes());
         let key = SymbolTable::new(&symbol, b"\0").iter().next();
         let source = |interpreter: &[u8]| {
-            let file = executable(interpreter);
+            let mut file = head(3, 0, [120, 0, interpreter.len() as u64]);
+            file.extend(interpreter);
             let elf = Elf::parse(&file).unwrap();
             IsolateAccess::of(&elf, &layout(), [None, key], &Builtins::unnamed(0..0)).source
         };
