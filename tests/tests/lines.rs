@@ -13,7 +13,7 @@ use tests::{
     stacks,
     tiers::Tier,
     verdict::percent,
-    version::Version,
+    version::{MODERN, Version},
 };
 
 /// Versions whose inlining and positions differ most: before Maglev, with it, and with its newer tables.
@@ -144,6 +144,15 @@ const BARRIERS: &[Version] = if cfg!(feature = "sweeps") {
     &[Version::new(10, 24, 1), Version::new(26, 10, 0)]
 };
 
+/// Four seconds of a target's stacks, each frame by the line it executes.
+fn executing(target: &Target, rate: &str) -> Vec<stacks::Stack> {
+    let pid = target.pid().to_string();
+    let mut profiler = command(node_flame(), &[&pid, "folded", "4", "--rate", rate, "--lines"]);
+    let ended = run(&mut profiler, Duration::from_secs(30));
+    assert!(ended.ok(), "{}", ended.stderr);
+    stacks::folded(&ended.stdout).unwrap()
+}
+
 /// What a store calls: its write barrier, by its name or what it calls, and where its value finds no room.
 const CALLED: [&str; 3] = ["RecordWrite", "StoreBufferOverflow", "AllocateInYoungGeneration"];
 
@@ -154,12 +163,8 @@ fn what_a_store_calls_behind_its_functions_code_is_on_the_stores_line() {
     for &version in BARRIERS {
         let target = Target::start(version, Tier::Default, &program).unwrap();
         thread::sleep(Duration::from_secs(1));
-        let pid = target.pid().to_string();
-        let mut profiler = command(node_flame(), &[&pid, "folded", "4", "--rate", "500", "--lines"]);
-        let ended = run(&mut profiler, Duration::from_secs(30));
-        assert!(ended.ok(), "{version}: {}", ended.stderr);
         let (mut right, mut wrong) = (0, Vec::new());
-        for stack in stacks::folded(&ended.stdout).unwrap() {
+        for stack in executing(&target, "500") {
             let is_called = |label: &String| CALLED.iter().any(|name| label.contains(name));
             let Some(called) = stack.frames.iter().position(is_called) else { continue };
             match stack.frames.get(called.wrapping_sub(1)) {
@@ -176,23 +181,8 @@ fn what_a_store_calls_behind_its_functions_code_is_on_the_stores_line() {
 }
 
 /// Versions of TurboFan whose deoptimization data differ.
-const DEOPTS: &[Version] = if cfg!(feature = "sweeps") {
-    &[
-        Version::new(16, 20, 2),
-        Version::new(17, 9, 1),
-        Version::new(18, 20, 8),
-        Version::new(19, 8, 1),
-        Version::new(20, 20, 2),
-        Version::new(21, 7, 3),
-        Version::new(22, 23, 3),
-        Version::new(23, 11, 1),
-        Version::new(24, 21, 0),
-        Version::new(25, 9, 0),
-        Version::new(26, 10, 0),
-    ]
-} else {
-    &[Version::new(20, 20, 2), Version::new(26, 10, 0)]
-};
+const DEOPTS: &[Version] =
+    if cfg!(feature = "sweeps") { &MODERN } else { &[Version::new(20, 20, 2), Version::new(26, 10, 0)] };
 
 #[test]
 fn optimized_code_that_is_to_be_left_shows_the_call_that_runs() {
@@ -200,11 +190,7 @@ fn optimized_code_that_is_to_be_left_shows_the_call_that_runs() {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/deopts.js");
     for &version in DEOPTS {
         let target = Target::start(version, Tier::Default, &program).unwrap();
-        let pid = target.pid().to_string();
-        let mut profiler = command(node_flame(), &[&pid, "folded", "4", "--rate", "200", "--lines"]);
-        let ended = run(&mut profiler, Duration::from_secs(30));
-        assert!(ended.ok(), "{version}: {}", ended.stderr);
-        let stacks = stacks::folded(&ended.stdout).unwrap();
+        let stacks = executing(&target, "200");
         let at = |stack: &stacks::Stack, label| stack.frames.iter().position(|frame| frame == label);
         let working = stacks.iter().filter_map(|stack| Some((stack, at(stack, "work:round.js:6")?)));
         let (right, wrong): (Vec<_>, Vec<_>) = working.partition(|(stack, work)| {
