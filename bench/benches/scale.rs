@@ -22,7 +22,7 @@ const PARTS: usize = 10;
 
 fn measured(live: &Live, length: Duration) -> Meter<Sampling> {
     let mut meter = Meter::new(Sampling::new(live));
-    run(live, Options { rate_hz: RATE, duration: length, ..Options::default() }, &mut meter);
+    run(live.pid(), Options { rate_hz: RATE, duration: length, ..Options::default() }, &mut meter);
     meter
 }
 

@@ -17,6 +17,8 @@ const KINDS: [&str; 7] = ["numeric", "json", "regexp", "recursion", "garbage", "
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Unsampled,
+    /// A session on another process, which stands: nothing but its ticks.
+    Ticks(u32),
     Bare(u32),
     Flame(u32),
     Perf,
@@ -26,8 +28,9 @@ enum Way {
     CpuProf,
 }
 
-const WAYS: [Way; 9] = [
+const WAYS: [Way; 10] = [
     Way::Unsampled,
+    Way::Ticks(997),
     Way::Bare(997),
     Way::Flame(99),
     Way::Flame(250),
@@ -59,7 +62,8 @@ impl Way {
 }
 
 /// The columns of the tables.
-const SHOWN: [Way; 7] = [
+const SHOWN: [Way; 8] = [
+    Way::Ticks(997),
     Way::Bare(997),
     Way::Flame(99),
     Way::Flame(250),
@@ -69,7 +73,7 @@ const SHOWN: [Way; 7] = [
     Way::CpuProf,
 ];
 
-const HEADS: &str = "bare, 997 Hz | node-flame, 99 Hz | 250 Hz | 997 Hz | perf, 997 Hz | inspector, 1 kHz | \
+const HEADS: &str = "ticks alone, 997 Hz | bare, 997 Hz | node-flame, 99 Hz | 250 Hz | 997 Hz | perf, 997 Hz | inspector, 1 kHz | \
                      `--cpu-prof`, 1 kHz |";
 
 /// The target's lines: time in ns, units of work so far, p99 of its event loop's delay in ns.
@@ -137,9 +141,9 @@ impl Stage {
     fn go(&mut self, way: Way) -> Option<(u64, u64)> {
         self.turns.give(way.target());
         let options = |rate_hz| Options { rate_hz, duration: self.window, ..Options::default() };
-        let session = |rate_hz, visitor: &mut dyn Visitor| {
+        let session = |pid, rate_hz, visitor: &mut dyn Visitor| {
             let from = clock::monotonic_ns();
-            run(&self.live, options(rate_hz), visitor);
+            run(pid, options(rate_hz), visitor);
             (from, clock::monotonic_ns())
         };
         let wait = || {
@@ -157,29 +161,40 @@ impl Stage {
         match way {
             Way::Unsampled | Way::CpuProf => Some(wait()),
             Way::Connected => self.inspector.is_some().then(wait),
-            Way::Bare(rate) => Some(session(rate, &mut self.bare)),
-            Way::Flame(rate) => Some(session(rate, &mut self.flame)),
+            Way::Ticks(rate) => Some(session(self.inspected.pid(), rate, &mut self.bare)),
+            Way::Bare(rate) => Some(session(self.live.pid(), rate, &mut self.bare)),
+            Way::Flame(rate) => Some(session(self.live.pid(), rate, &mut self.flame)),
             Way::Perf => by(&mut self.perf),
             Way::Inspector => by(&mut self.inspector),
         }
     }
 
-    /// Medians of the work done in a second, and of the event loop's delay, for each way.
+    /// For each way, medians of the work done in a second as a share of that in its reference's turn of the same
+    /// round, and of the event loop's delay.
     fn measure(&mut self, rounds: usize) -> [Option<(f64, f64)>; WAYS.len()] {
-        let mut windows = Vec::new();
-        for round in 0..rounds {
+        let mut windows = vec![[None; WAYS.len()]; rounds];
+        for (round, windows) in windows.iter_mut().enumerate() {
             for turn in 0..WAYS.len() {
                 let number = (round + turn) % WAYS.len();
-                windows.extend(self.go(WAYS[number]).map(|window| (number, window)));
+                windows[number] = self.go(WAYS[number]);
             }
         }
         let said = [self.live.stdout(), self.inspected.stdout(), self.by_flag.stdout()];
         let progress = said.map(|text| Progress::of(&text));
-        std::array::from_fn(|way| {
-            let of_way = windows.iter().filter(|window| window.0 == way);
-            let (rates, delays) =
-                of_way.filter_map(|(_, (from, to))| progress[WAYS[way].target()].between(*from, *to)).unzip();
-            median(rates).zip(median(delays))
+        let done = |windows: &[Option<(u64, u64)>; WAYS.len()], way: Way| {
+            let (from, to) = windows[way.number()]?;
+            progress[way.target()].between(from, to)
+        };
+        WAYS.map(|way| {
+            let (shares, delays) = windows
+                .iter()
+                .filter_map(|windows| {
+                    let ((rate, delay), (reference, _)) =
+                        (done(windows, way)?, done(windows, way.reference())?);
+                    Some((rate / reference, delay))
+                })
+                .unzip();
+            median(shares).zip(median(delays))
         })
     }
 }
@@ -189,21 +204,18 @@ fn main() {
         if is_quick() { (2, Duration::from_millis(80)) } else { (15, Duration::from_millis(600)) };
     println!("### Loss of throughput\n");
     println!(
-        "Against the same program unsampled, median of {rounds} rounds of {window:?} each. The inspector against \
-         a process whose inspector is connected and does nothing; `--cpu-prof` against another process.\n"
+        "Against the same program unsampled in the same round, median of {rounds} rounds of {window:?} each. Ticks alone: a \
+         session on another process, which stands; its timer and what it asks are a floor for all that do as much. The \
+         inspector against a process whose inspector is connected and does nothing; `--cpu-prof` against another process.\n"
     );
     println!("| work | {HEADS}");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     let folder = Folder::new("peers");
     let mut delays = Vec::new();
     for kind in KINDS {
         let figures = Stage::of(kind, window, &folder).measure(rounds);
         let figure = |way: Way| figures[way.number()];
-        let loss = |way: Way| {
-            let (rate, _) = figure(way)?;
-            let (reference, _) = figure(way.reference())?;
-            Some(format!("{:.1} %", (1.0 - rate / reference) * 100.0))
-        };
+        let loss = |way: Way| Some(format!("{:.1} %", (1.0 - figure(way)?.0) * 100.0));
         println!("| {kind} | {} |", row(SHOWN.iter().map(|way| loss(*way))));
         let delay = |way: Way| Some(format!("{:.2} ms", figure(way)?.1 / 1e6));
         if figure(Way::Unsampled).is_some_and(|figure| figure.1 > 0.0) {
@@ -213,7 +225,7 @@ fn main() {
     }
     println!("\nDelay of the event loop, p99 of each 10 ms, median:\n");
     println!("| work | unsampled | {HEADS}");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     delays.iter().for_each(|row| println!("{row}"));
 }
 

@@ -66,11 +66,11 @@ fn main() {
         let live = Live::start("workers.js", &[threads.to_string(), FRAMES.to_string()]);
         let (mut bare, mut flame) = (Bare::default(), Sampling::new(&live));
         let warm = Options { duration: length / 2, ..options };
-        run(&live, warm, &mut flame);
+        run(live.pid(), warm, &mut flame);
         let (mut bares, mut flames) = (Sessions::default(), Sessions::default());
         for round in 0..rounds {
             let session = |sessions: &mut Sessions, visitor: &mut dyn Visitor| {
-                sessions.add(&run(&live, options, visitor));
+                sessions.add(&run(live.pid(), options, visitor));
             };
             if round % 2 == 0 {
                 session(&mut bares, &mut bare);

@@ -85,7 +85,7 @@ impl Visitor for Bare {
 ///
 /// # Panics
 /// When it cannot be traced.
-pub fn run(live: &Live, options: Options, visitor: &mut dyn Visitor) -> session::Outcome {
-    let process = Process::open(live.pid()).expect("the process lives");
+pub fn run(pid: u32, options: Options, visitor: &mut dyn Visitor) -> session::Outcome {
+    let process = Process::open(pid).expect("the process lives");
     session::run(&Blocked::new(), process, options, visitor).expect("the process can be traced")
 }

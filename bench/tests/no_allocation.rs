@@ -85,7 +85,7 @@ fn nothing_is_allocated_while_a_thread_is_held() {
         let options =
             Options { rate_hz: 500, duration: Duration::from_secs(1), max_pause_percent: 50.0, wall: false };
         let mut watched = Watched(Sampling::new(&live));
-        run(&live, options, &mut watched);
+        run(live.pid(), options, &mut watched);
         assert!(watched.0.sampler.taken() > 50, "{program}: {} samples", watched.0.sampler.taken());
         let seen = std::mem::take(&mut *SEEN.lock().unwrap());
         if let Some((what, size, trace)) = seen.first() {

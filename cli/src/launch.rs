@@ -279,7 +279,12 @@ mod tests {
             assert_eq!(command.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
             // As if the kernel had given the number anew.
             let heir = Heir { pid: stranger.id(), ..heir };
-            heir.pass(Taken { signal: Signal::TERM.as_raw(), sender: 0, is_kernels: false });
+            heir.pass(Taken {
+                signal: Signal::TERM.as_raw(),
+                sender: 0,
+                is_kernels: false,
+                interrupted: None,
+            });
             heir.resume();
             stranger.kill().unwrap();
             assert_eq!(stranger.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));

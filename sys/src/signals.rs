@@ -68,6 +68,10 @@ pub struct Taken {
     pub sender: u32,
     /// The kernel sent it, as a Ctrl-C in a terminal: to all of the process group.
     pub is_kernels: bool,
+    /// SIGCHLD of a thread that stands because its tracer asked it to: its id. A signal, an exec, a group-stop and an
+    /// end are reported in other ways (`do_jobctl_trap` and `do_notify_parent_cldstop` in `kernel/signal.c`, since
+    /// Linux 3.4).
+    pub interrupted: Option<u32>,
 }
 
 impl Blocked {
@@ -88,7 +92,7 @@ impl Blocked {
         }
     }
 
-    /// Waits for one of them, at most `timeout`.
+    /// Waits for one of them, at most `timeout`. After `None`, as after a SIGCHLD, no earlier SIGCHLD is pending.
     pub fn wait(&self, timeout: Duration) -> Option<Taken> {
         wait(&self.taken, timeout)
     }
@@ -129,10 +133,14 @@ fn wait(set: &libc::sigset_t, timeout: Duration) -> Option<Taken> {
     unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();
         let signal = libc::sigtimedwait(set, &mut info, &timeout);
+        let sender = info.si_pid() as u32;
+        let is_interrupted =
+            signal == libc::SIGCHLD && info.si_code == libc::CLD_STOPPED && info.si_status() == 0;
         (signal > 0).then(|| Taken {
             signal,
-            sender: info.si_pid() as u32,
+            sender,
             is_kernels: info.si_code == libc::SI_KERNEL,
+            interrupted: is_interrupted.then_some(sender),
         })
     }
 }

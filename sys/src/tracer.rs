@@ -103,6 +103,16 @@ impl Stop {
         self.why
     }
 
+    /// The stop of a traced thread that was reported to stand because it was asked to
+    /// ([`Taken::interrupted`](crate::signals::Taken::interrupted)), and its registers. `None` if it does not stand.
+    ///
+    /// Only for a report of a stop that has not been looked at: after that the thread may stand for another reason,
+    /// and a signal would be lost to it.
+    pub(crate) fn reported(tid: u32) -> Option<(Self, Registers)> {
+        let registers = arch::registers(tid).ok()?;
+        Some((Stop { tid, why: Why::Interrupted, thread_bound: PhantomData }, registers))
+    }
+
     /// Its registers as they were in user mode.
     pub fn registers(&self) -> Result<Registers, Errno> {
         arch::registers(self.tid)

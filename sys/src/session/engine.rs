@@ -38,12 +38,13 @@ pub(super) fn run(
                     seized: Vec::new(),
                     traced: 0,
                     waited: false,
+                    stale: true,
                     soon_ns: 0,
                     running: 0,
                     cpus: CpuSet::new(),
                     crowded: true,
                     holders: Holders::new(period_ns),
-                    awake: Awake::new(),
+                    awake: Awake::new(period_ns),
                 };
                 (tid, hand.part(target.take(), visitor))
             });
@@ -144,6 +145,8 @@ pub(super) struct Hand<'a> {
     pub traced: u32,
     /// Reports were waited for since the last tick.
     waited: bool,
+    /// What the next SIGCHLD reports may have been served already.
+    pub stale: bool,
     /// Until then a thread is expected to stop at any moment.
     pub soon_ns: u64,
     /// Threads found running at this tick.
@@ -210,6 +213,7 @@ impl Hand<'_> {
             self.awake.rest(now);
             taken = self.signals.wait(Duration::from_nanos(until.saturating_sub(now)));
         }
+        self.stale &= taken.is_some();
         taken
     }
 
@@ -255,7 +259,7 @@ impl Hand<'_> {
             match taken {
                 None => return None,
                 Some(taken) => match taken.signal {
-                    libc::SIGCHLD => self.serve(visitor, clock::monotonic_ns()),
+                    libc::SIGCHLD => self.told(taken, visitor, clock::monotonic_ns()),
                     // node-flame had been stopped. Who let it go on?
                     libc::SIGCONT if Some(taken.sender) == self.watchdog.pid() => {
                         return Some(Part::Suspend(libc::SIGSTOP));

@@ -4,9 +4,11 @@ use super::engine::Hand;
 use super::table::State;
 use super::{ProcessEnd, Verdict, Visitor};
 use crate::arch::{self, InCall};
-use crate::clock;
 use crate::process::cpu_time_ns;
+use crate::signals::Taken;
 use crate::tracer::{self, Event, Stop, Why};
+use crate::{Errno, clock};
+use flame_core::arch::Registers;
 
 /// No stop lasts longer: what is not read by then fails.
 const LONGEST_STOP_NS: f64 = 20e6;
@@ -39,14 +41,35 @@ fn dumps_core(signal: i32) -> bool {
 }
 
 impl Hand<'_> {
+    /// A SIGCHLD was taken. The usual one says it all: the thread that was asked stands. Then it need not be looked for,
+    /// and that is one system call less while it stands.
+    pub fn told(&mut self, taken: Taken, visitor: &mut dyn Visitor, woke_ns: u64) {
+        let is_new = !std::mem::take(&mut self.stale);
+        if let Some(tid) = taken.interrupted.filter(|_| is_new)
+            && let Some(thread) = self.session.table.find(tid).filter(|thread| thread.state == State::Asked)
+            && let Some((stop, registers)) = Stop::reported(tid)
+        {
+            let (slot, process) = (thread.slot, usize::from(thread.key.process));
+            // It had a handler for that signal.
+            self.session.targets[process].crashing.take_if(|crashing| *crashing == tid);
+            self.sample(slot, stop, Ok(registers), visitor, woke_ns);
+            if self.traced == 1 {
+                return;
+            }
+        }
+        // While one report is pending others are not made.
+        self.serve(visitor, woke_ns);
+    }
+
     /// Serves all that has happened to traced threads. `woke_ns`: since when that can be.
     pub fn serve(&mut self, visitor: &mut dyn Visitor, woke_ns: u64) {
         // One event for each traced thread at most came before this; what comes after is signalled anew.
         for _ in 0..self.traced.max(1) {
-            match tracer::next_event() {
-                None => return,
-                Some(Event::Stopped(stop)) => self.stopped(stop, visitor, woke_ns),
-                Some(Event::Ended(tid, exit)) => self.ended(tid, exit, visitor),
+            let Some(event) = tracer::next_event() else { return };
+            self.stale = true;
+            match event {
+                Event::Stopped(stop) => self.stopped(stop, visitor, woke_ns),
+                Event::Ended(tid, exit) => self.ended(tid, exit, visitor),
             }
         }
     }
@@ -80,8 +103,8 @@ impl Hand<'_> {
                 stop.resume();
             }
             _ if asked => {
-                let slot = thread.slot;
-                self.sample(slot, stop, visitor, woke_ns);
+                let (slot, registers) = (thread.slot, stop.registers());
+                self.sample(slot, stop, registers, visitor, woke_ns);
             }
             _ => {
                 if thread.state == State::Listening {
@@ -97,17 +120,23 @@ impl Hand<'_> {
     }
 
     /// The answer to a request has come: the thread stands and is read.
-    fn sample(&mut self, slot: usize, stop: Stop, visitor: &mut dyn Visitor, woke_ns: u64) {
+    fn sample(
+        &mut self,
+        slot: usize,
+        stop: Stop,
+        registers: Result<Registers, Errno>,
+        visitor: &mut dyn Visitor,
+        woke_ns: u64,
+    ) {
         let session = &mut *self.session;
         let thread = &mut session.table.threads[slot];
         let memory = &session.targets[usize::from(thread.key.process)].memory;
         let from_ns = woke_ns.max(thread.asked_ns);
         memory.through(thread.key.tid);
         memory.until(from_ns + longest_stop_ns(session.options.max_pause_percent));
-        // `None`: it had been asleep.
-        let registers = stop.registers();
         // It was killed where it stood: nobody saw it.
         let is_seen = registers.is_ok();
+        // `None`: it had been asleep.
         let verdict = match registers {
             Err(_) => Some(Verdict::Lost),
             Ok(registers) => {
@@ -117,12 +146,17 @@ impl Hand<'_> {
             }
         };
         let why = stop.why();
-        if verdict == Some(Verdict::NotWanted) {
-            stop.detach();
-            thread.state = State::Dismissed;
-        } else {
-            stop.resume();
-            thread.state = State::Running;
+        let is_first = thread.key.tid == session.targets[usize::from(thread.key.process)].process.pid();
+        // Until it is of interest its waiting is not, either; nor what happens to it.
+        let is_let_go = verdict == Some(Verdict::Skipped) && !is_first && thread.counts.taken == 0;
+        thread.state = match verdict {
+            Some(Verdict::NotWanted) => State::Dismissed,
+            _ if is_let_go => State::Loose,
+            _ => State::Running,
+        };
+        match thread.state {
+            State::Running => stop.resume(),
+            _ => stop.detach(),
         }
         let now = clock::monotonic_ns();
         memory.until(u64::MAX);
@@ -135,9 +169,6 @@ impl Hand<'_> {
             Some(Verdict::Lost) => thread.counts.lost += 1,
             Some(Verdict::Skipped | Verdict::NotWanted) => {
                 thread.counts.wanted -= 1;
-                // Until it is of interest its waiting is not, either.
-                let is_first =
-                    thread.key.tid == session.targets[usize::from(thread.key.process)].process.pid();
                 thread.counted = is_first || thread.counts.taken > 0;
             }
             None => {
@@ -150,9 +181,11 @@ impl Hand<'_> {
             let process = &session.targets[usize::from(thread.key.process)].process;
             thread.settle(cpu_time_ns(process, thread.key.tid), session.beat.period_ns());
         }
-        let key = thread.key;
+        let (key, is_traced) = (thread.key, thread.is_seized());
         if thread.state == State::Dismissed {
             thread.gauge = None;
+        }
+        if !is_traced {
             self.let_go(slot);
         }
         if verdict.is_some() && is_seen {

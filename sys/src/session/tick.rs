@@ -209,7 +209,7 @@ impl Hand<'_> {
         self.holders.see(cpu);
         // Of more threads than CPUs another one gets the CPU of one that stands.
         if !self.crowded && cpu != sched_getcpu() {
-            self.awake.keep();
+            self.awake.keep(now);
         }
         let asked = self.seized.get(slot).and_then(Option::as_ref).map(Seized::interrupt);
         if asked != Some(Ok(())) {

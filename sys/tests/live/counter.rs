@@ -20,6 +20,8 @@ pub const BROKEN_OFF: usize = 7;
 pub const ADDRESS: usize = 8;
 /// Set by the test: the target is to end.
 pub const STOP: usize = 9;
+/// SIGTRAP received.
+pub const TRAPS: usize = 10;
 /// Calls of each kind that were made; of sixteen kinds at most.
 pub const CALLS: usize = 16;
 /// Those of them that were broken off.

@@ -47,7 +47,7 @@ fn a_tracer_that_is_asked_to_end_reports_and_leaves_the_target_unharmed() {
         let report = tracer.report();
         report.adds_up();
         let taken = format!(
-            "Signal(Taken {{ signal: {}, sender: {}, is_kernels: false }})",
+            "Signal(Taken {{ signal: {}, sender: {}, is_kernels: false, interrupted: None }})",
             signal.as_raw(),
             std::process::id()
         );
@@ -69,6 +69,9 @@ fn ten_thousand_signals_are_all_delivered_once() {
         // One that is pending takes in those that come: so one after the other.
         target.send(Signal::USR2);
         target.soon("it is handled", || target.get(counter::USR2) == u64::from(number));
+        // The signal by which the kernel reports stops, too.
+        target.send(Signal::TRAP);
+        target.soon("it is handled", || target.get(counter::TRAPS) == u64::from(number));
     }
     target.until("all are handled", || target.get(counter::QUEUED) >= 10_000);
     // Nobody traces that one.
@@ -88,11 +91,11 @@ fn ten_thousand_signals_are_all_delivered_once() {
     let report = tracer.report();
     report.adds_up();
     assert_eq!((target.get(counter::QUEUED), target.get(counter::QUEUED_SUM)), (10_000, sum));
-    assert_eq!(target.get(counter::USR2), 10_000);
+    assert_eq!([counter::USR2, counter::TRAPS].map(|signal| target.get(signal)), [10_000; 2]);
     // One that is still pending when the next is due takes that in, traced or not.
     assert!(alarms * 10 >= due * 9 && due > 100, "{alarms} alarms, {due} untraced");
     tell(&format!(
-        "10000 queued signals and 10000 SIGUSR2, each handled once; {alarms} alarms, {due} untraced"
+        "10000 queued signals, 10000 SIGUSR2 and 10000 SIGTRAP, each handled once; {alarms} alarms, {due} untraced"
     ));
     assert_eq!(target.stop().code(), Some(42));
 }

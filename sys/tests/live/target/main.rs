@@ -57,6 +57,7 @@ fn spin() {
 extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     match signal {
         libc::SIGUSR2 => count(counter::USR2),
+        libc::SIGTRAP => count(counter::TRAPS),
         libc::SIGALRM => count(counter::ALARMS),
         _ => {
             count(counter::QUEUED);
@@ -80,6 +81,7 @@ fn handle(signal: i32) {
 /// Counts the signals it gets, while it spins.
 fn signals() -> i32 {
     handle(libc::SIGUSR2);
+    handle(libc::SIGTRAP);
     handle(libc::SIGALRM);
     handle(libc::SIGRTMIN() + 3);
     let every = libc::timeval { tv_sec: 0, tv_usec: 5000 };
