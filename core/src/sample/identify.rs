@@ -18,6 +18,7 @@ use crate::v8::heap::smi;
 use crate::v8::layout::{CodeKind, FrameType};
 use crate::v8::{Decode, Heap};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// What could not be told, over a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +74,7 @@ impl<M: Memory> Identify<'_, '_, M> {
         self.functions.prepare(&self.heap, functions);
         let handler = self.handler(found);
         let mut marks = marks.iter_mut().peekable();
+        let mut last: Option<(JsFrame, Range<usize>)> = None;
         for (at, found) in found.iter().enumerate() {
             while let Some(mark) = marks.next_if(|mark| mark.frames as usize == at) {
                 mark.frames = self.out.len() as u32;
@@ -101,7 +103,16 @@ impl<M: Memory> Identify<'_, '_, M> {
                 Found::Js(frame) => {
                     let handler = handler.filter(|(top, _)| *top == at).map(|(_, handler)| handler);
                     let before = self.out.len();
-                    self.javascript(&frame, handler);
+                    // What calls itself has frames that say the same, one after the other.
+                    match last.take().filter(|(last, _)| self.is_same_call(last, &frame)) {
+                        Some((_, same)) => same.for_each(|at| self.push(self.out[at])),
+                        None => self.javascript(&frame, handler),
+                    }
+                    let is_optimized = matches!(
+                        self.out[before..].last(),
+                        Some(RawFrame::JavaScript { kind: Kind::Optimized | Kind::Maglev, .. })
+                    );
+                    last = is_optimized.then_some((frame, before..self.out.len()));
                     // Of inlined functions the last one has the frame.
                     if let Some(arguments) = &mut self.arguments
                         && self.out.len() > before
@@ -112,6 +123,16 @@ impl<M: Memory> Identify<'_, '_, M> {
                 }
             }
         }
+    }
+
+    /// Whether two frames of optimized code say the same: what they say depends on no other word of theirs.
+    fn is_same_call(&self, one: &JsFrame, other: &JsFrame) -> bool {
+        one.pc == other.pc
+            && one.function == other.function
+            && one.at == other.at
+            && one.pc.is_some_and(|pc| pc != self.moment.registers.pc)
+            && !one.under_builtin
+            && !other.under_builtin
     }
 
     /// The interpreter's handler that runs on the topmost frame of JavaScript, and that frame's number.

@@ -84,6 +84,8 @@ pub(super) struct Cursor {
     descents: u8,
     /// The stack that the last of WebAssembly's own ones was entered from; 0: none was met.
     stack: u64,
+    /// The last pc, and where it points: what calls itself comes again and again from there.
+    last: (u64, Option<Where>),
     pub(super) walked: Walked,
 }
 
@@ -105,6 +107,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             exit_fp: self.c_entry_fp,
             descents: SIGNAL_STACKS,
             stack: 0,
+            last: (0, None),
             walked: Walked::default(),
         };
         let end = self.walk_on(&mut cursor);
@@ -195,7 +198,10 @@ impl<M: Memory> Walk<'_, '_, M> {
             return Next::End;
         }
         let pc = cursor.registers.pc.wrapping_sub(cursor.is_return.into());
-        let place = self.place_in_region(pc);
+        if cursor.last.0 != pc {
+            cursor.last = (pc, self.place_in_region(pc));
+        }
+        let place = cursor.last.1;
         cursor.walked.met_unknown |= place.is_none();
         match place.unwrap_or_else(|| self.place_beyond(pc)) {
             Where::Native(place) => self.native(cursor, place),

@@ -10,7 +10,7 @@
 const HOLDING_NS: f64 = 30_000.0;
 
 /// At low rates that is next to nothing: then more than this share of samples is too much.
-const LEAST_SHARE: f64 = 0.005;
+const LEAST_SHARE: f64 = 0.01;
 
 /// More than their share by so many is no chance.
 const MARGIN: f64 = 4.0;
