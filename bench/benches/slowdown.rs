@@ -73,8 +73,8 @@ const SHOWN: [Way; 8] = [
     Way::CpuProf,
 ];
 
-const HEADS: &str = "ticks alone, 997 Hz | bare, 997 Hz | node-flame, 99 Hz | 250 Hz | 997 Hz | perf, 997 Hz | inspector, 1 kHz | \
-                     `--cpu-prof`, 1 kHz |";
+const HEADS: &str = "ticks alone, 997 Hz | bare, 997 Hz | node-flame, 99 Hz | 250 Hz | 997 Hz | perf, 997 Hz | \
+                     inspector, 1 kHz | `--cpu-prof`, 1 kHz |";
 
 /// The target's lines: time in ns, units of work so far, p99 of its event loop's delay in ns.
 struct Progress(Vec<(u64, f64, f64)>);
@@ -209,7 +209,7 @@ fn main() {
          inspector against a process whose inspector is connected and does nothing; `--cpu-prof` against another process.\n"
     );
     println!("| work | {HEADS}");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("{}|", "|---".repeat(1 + SHOWN.len()));
     let folder = Folder::new("peers");
     let mut delays = Vec::new();
     for kind in KINDS {
@@ -225,7 +225,7 @@ fn main() {
     }
     println!("\nDelay of the event loop, p99 of each 10 ms, median:\n");
     println!("| work | unsampled | {HEADS}");
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("{}|", "|---".repeat(2 + SHOWN.len()));
     delays.iter().for_each(|row| println!("{row}"));
 }
 

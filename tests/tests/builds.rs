@@ -141,16 +141,17 @@ fn code(pid: u32) -> Vec<(u64, u64, String)> {
     maps.lines().filter(is_code).filter_map(region).collect()
 }
 
-/// Starts of a build, of which one has to be as awkward as it says: where V8's code comes to lie is chance, and beside the
-/// executable V8 needs no copy of its builtins.
+/// Starts of a build that is awkward by V8's copy of its builtins, of which one has to have it: in one start of 150 V8's
+/// code comes to lie beside the executable, where it needs none.
 const STARTS: usize = 4;
 
 #[test]
 fn every_build_is_as_awkward_as_it_says() {
     let _alone = alone();
     for build in ALL {
+        let starts = if matches!(build.kind, Kind::Renamed | Kind::Unlinked) { STARTS } else { 1 };
         let mut said = Err(String::new());
-        for _ in 0..STARTS {
+        for _ in 0..starts {
             said = said.or_else(|_| as_it_says(&build));
         }
         said.unwrap_or_else(|text| panic!("{text}"));

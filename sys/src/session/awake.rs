@@ -61,8 +61,7 @@ impl Awake {
 
     /// A thread is asked to stop: they stay awake from now on.
     pub fn keep(&mut self, now_ns: u64) {
-        self.until_ns = self.until_ns.max(now_ns + self.ahead_ns);
-        self.set(true);
+        self.expect_until(now_ns + self.ahead_ns);
     }
 
     /// They may rest again, unless more is expected.
@@ -75,10 +74,14 @@ impl Awake {
     /// A signal has stopped a thread, which runs again.
     pub fn signalled(&mut self, now_ns: u64) {
         if now_ns.saturating_sub(self.signalled_ns) < SOON_NS {
-            self.until_ns = now_ns + SOON_NS;
-            self.set(true);
+            self.expect_until(now_ns + SOON_NS);
         }
         self.signalled_ns = now_ns;
+    }
+
+    fn expect_until(&mut self, at_ns: u64) {
+        self.until_ns = self.until_ns.max(at_ns);
+        self.set(true);
     }
 
     fn set(&mut self, is_kept: bool) {

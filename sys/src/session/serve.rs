@@ -45,14 +45,12 @@ impl Hand<'_> {
     /// and that is one system call less while it stands.
     pub fn told(&mut self, taken: Taken, visitor: &mut dyn Visitor, woke_ns: u64) {
         let is_new = !std::mem::take(&mut self.stale);
-        if let Some(tid) = taken.interrupted.filter(|_| is_new)
-            && let Some(thread) = self.session.table.find(tid).filter(|thread| thread.state == State::Asked)
-            && let Some((stop, registers)) = Stop::reported(tid)
-        {
-            let (slot, process) = (thread.slot, usize::from(thread.key.process));
-            // It had a handler for that signal.
-            self.session.targets[process].crashing.take_if(|crashing| *crashing == tid);
-            self.sample(slot, stop, Ok(registers), visitor, woke_ns);
+        // One that listens is reported so, too, in a group-stop of which its parent has heard.
+        let is_asked =
+            |tid: &u32| self.session.table.find(*tid).is_some_and(|thread| thread.state == State::Asked);
+        let asked = taken.interrupted.filter(|_| is_new).filter(is_asked);
+        if let Some((stop, registers)) = asked.and_then(Stop::reported) {
+            self.stopped(stop, Some(registers), visitor, woke_ns);
             if self.traced == 1 {
                 return;
             }
@@ -68,13 +66,14 @@ impl Hand<'_> {
             let Some(event) = tracer::next_event() else { return };
             self.stale = true;
             match event {
-                Event::Stopped(stop) => self.stopped(stop, visitor, woke_ns),
+                Event::Stopped(stop) => self.stopped(stop, None, visitor, woke_ns),
                 Event::Ended(tid, exit) => self.ended(tid, exit, visitor),
             }
         }
     }
 
-    fn stopped(&mut self, stop: Stop, visitor: &mut dyn Visitor, woke_ns: u64) {
+    /// `registers`: if they were read already.
+    fn stopped(&mut self, stop: Stop, registers: Option<Registers>, visitor: &mut dyn Visitor, woke_ns: u64) {
         let session = &mut *self.session;
         let Some(thread) = session.table.find(stop.tid()) else { return stop.resume() };
         let asked = thread.state == State::Asked;
@@ -103,7 +102,8 @@ impl Hand<'_> {
                 stop.resume();
             }
             _ if asked => {
-                let (slot, registers) = (thread.slot, stop.registers());
+                let slot = thread.slot;
+                let registers = registers.map_or_else(|| stop.registers(), Ok);
                 self.sample(slot, stop, registers, visitor, woke_ns);
             }
             _ => {
