@@ -3,10 +3,11 @@
 
 use bench::live::{Live, OTHER_THREAD, THREAD};
 use bench::pair::Pair;
-use bench::recording::{Recording, WARM};
+use bench::recording::{APART_US, Recording, WARM};
 use bench::stop::{Took, Tracer};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use flame_core::sample::sampler::Sampler;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// JavaScript frames of the stacks; Node's start and native code come on top.
@@ -28,9 +29,11 @@ fn recorded(c: &mut Criterion) {
         let seen = live.end();
         let Recording { registers, memory, .. } = &recording;
         let mut sampler = seen.sampler();
+        let at_us = Cell::new(0);
         let stop = |sampler: &mut Sampler<'static>, thread| {
             sampler.held(thread, registers, memory);
-            sampler.released(thread, 0, memory);
+            at_us.set(at_us.get() + APART_US);
+            sampler.released(thread, at_us.get(), memory);
         };
         (0..WARM).for_each(|_| stop(&mut sampler, THREAD));
         assert_eq!(sampler.last(), recording.frames, "the recording shows what the process did");
@@ -81,7 +84,7 @@ fn live(c: &mut Criterion) {
                 sampler.held(THREAD, registers, &memory);
             });
             calls.push(memory.calls() - before);
-            sampler.released(THREAD, 0, &memory);
+            sampler.released(THREAD, calls.len() as u64 * APART_US, &memory);
             whole.reference.push(bare.whole);
             whole.subject.push(flame.whole);
             held.reference.push(bare.held);

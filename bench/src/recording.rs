@@ -13,6 +13,9 @@ const PAGE: u64 = 4096;
 /// Stops until every cache of a sampler is as warm as it gets.
 pub const WARM: u32 = 16;
 
+/// Between two stops, for a sampler: long enough that each compares all that it took for known.
+pub const APART_US: u64 = 10_000;
+
 /// What one stop showed.
 pub struct Recording {
     /// The thread's registers.
@@ -36,9 +39,9 @@ impl Recording {
         tracer.stop(|registers| {
             let memory = Pages { memory: &live_memory, seen: RefCell::default() };
             let mut sampler = live.sampler();
-            for _ in 0..WARM {
+            for at in 0..u64::from(WARM) {
                 sampler.held(THREAD, registers, &memory);
-                sampler.released(THREAD, 0, &memory);
+                sampler.released(THREAD, at * APART_US, &memory);
             }
             let mut recorded = Recorded::new();
             for (page, bytes) in memory.seen.into_inner() {

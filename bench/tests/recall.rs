@@ -44,7 +44,7 @@ fn what_is_recalled_is_what_would_be_found() {
         let tracer = Tracer::new(live.pid());
         let (mut recalling, mut anew) = (live.sampler(), live.sampler());
         let mut recalled = 0;
-        for at in 0..STOPS {
+        for at in (0..STOPS).map(|stop| stop * 1000) {
             std::thread::sleep(Duration::from_micros(700));
             tracer.stop(|registers| {
                 recalling.held(THREAD, registers, &memory);

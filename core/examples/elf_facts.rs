@@ -3,7 +3,7 @@
 //!     cargo run --release -p flame-core --example elf_facts -- /path/to/node
 use std::time::Instant;
 
-use flame_core::elf::Elf;
+use flame_core::elf::{Elf, Variable};
 
 fn main() {
     let path = std::env::args().nth(1).expect("a file");
@@ -24,7 +24,8 @@ fn main() {
     });
     println!("{count} v8dbg constants, sum {sum}, in {:?}", start.elapsed());
     let start = Instant::now();
-    let found = elf.find_variables(&[b"no_such_symbol", b"v8_Default_embedded_blob_code_size_"]);
+    let names = ["no_such_symbol", "v8_Default_embedded_blob_code_size_"];
+    let found = elf.find_variables(&names.map(|name| Variable::object(name.as_bytes(), 4..=8)));
     println!(
         "one pass over .symtab: {:?} in {:?}",
         found.map(|symbol| symbol.map(|symbol| symbol.value)),

@@ -157,7 +157,7 @@ fn main() {
     let memory = ProcessMemory::new(pid);
     println!("{}", target.mapped_builtins());
     let (mut text, mut through) = (Vec::new(), 0);
-    for line in std::io::stdin().lock().lines() {
+    for (at_us, line) in (0..).step_by(10_000).zip(std::io::stdin().lock().lines()) {
         let line = line.expect("a line");
         let numbers: Vec<u64> =
             line.split(' ').map(|word| u64::from_str_radix(word, 16).expect("a number")).collect();
@@ -178,7 +178,7 @@ fn main() {
                 _ => Frame::V8,
             })
             .collect();
-        sampler.released(0, 0, &memory);
+        sampler.released(0, at_us, &memory);
         through += u32::from(gdb.last().is_some_and(|last| target.is_start(*last)));
         let answer = match outcome {
             Outcome::Sampled => target.difference(&ours, &gdb).unwrap_or_else(|| "same".into()),

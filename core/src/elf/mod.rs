@@ -18,7 +18,7 @@ use core::fmt;
 
 pub use section::{DebugLink, Section};
 pub use segment::{Segment, SegmentKind};
-pub use symbol::{Binding, SECTION_ABSOLUTE, Symbol, SymbolKind, SymbolTable};
+pub use symbol::{Binding, SECTION_ABSOLUTE, Symbol, SymbolKind, SymbolTable, Variable};
 
 use crate::arch::Arch;
 use crate::limits;
@@ -255,11 +255,11 @@ impl<'a> Elf<'a> {
         self.dynamic.find(name)
     }
 
-    /// The defined variable for each of `names`: by hash, and by one pass over `.symtab` for those that are not
+    /// The defined variable for each of `wanted`: by hash, and by one pass over `.symtab` for those that are not
     /// dynamic (about a millisecond in Node's executable).
-    pub fn find_variables<const N: usize>(&self, names: &[&[u8]; N]) -> [Option<Symbol<'a>>; N] {
-        let mut found = names.map(|name| self.symbol(name));
-        self.symtab_symbols().find_variables(names, &mut found);
+    pub fn find_variables<const N: usize>(&self, wanted: &[Variable<'_>; N]) -> [Option<Symbol<'a>>; N] {
+        let mut found = wanted.each_ref().map(|variable| self.symbol(variable.name));
+        self.symtab_symbols().find_variables(wanted, &mut found);
         found
     }
 

@@ -1,12 +1,17 @@
 //! Symbols and symbol tables.
 
 use super::read;
+use core::ops::{Range, RangeInclusive};
 
 /// Bytes of a symbol in a 64-bit file.
 pub(crate) const SYMBOL_BYTES: usize = 24;
 
 /// `SHN_ABS`: the value is no address.
 pub const SECTION_ABSOLUTE: u16 = 0xfff1;
+
+/// Symbols in a run, at least; and others that may stand between two of them.
+const RUN_LEAST: usize = 1024;
+const RUN_GAP: usize = 16;
 
 /// What a symbol names (`STT_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +90,29 @@ impl<'a> Symbol<'a> {
     }
 }
 
+/// A variable that is looked for: all but its name is told without a look at names, of which there are very many.
+#[derive(Clone, Debug)]
+pub struct Variable<'n> {
+    /// Its symbol's name, mangled as it stands.
+    pub name: &'n [u8],
+    /// What it may be.
+    pub kind: SymbolKind,
+    /// Bytes that it may have.
+    pub sizes: RangeInclusive<u64>,
+}
+
+impl<'n> Variable<'n> {
+    /// An `STT_OBJECT` of as many bytes.
+    pub const fn object(name: &'n [u8], sizes: RangeInclusive<u64>) -> Self {
+        Variable { name, kind: SymbolKind::Object, sizes }
+    }
+
+    /// Whether a symbol may be it, by all but its name.
+    fn is_like(&self, symbol: &Symbol<'_>) -> bool {
+        self.kind == symbol.kind && self.sizes.contains(&symbol.size)
+    }
+}
+
 /// A table of symbols (`.dynsym`, `.symtab`) and its strings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SymbolTable<'a> {
@@ -116,21 +144,48 @@ impl<'a> SymbolTable<'a> {
 
     /// All symbols, in the file's order.
     pub fn iter(&self) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
-        let strings = self.strings;
-        self.symbols.as_chunks().0.iter().map(move |entry| decode(entry, strings))
+        self.within(0..self.len())
     }
 
-    /// The first defined variable for each of `names`: one pass, whatever the number of names.
+    /// Those of a range of numbers that there are, in the file's order.
+    pub fn within(&self, numbers: Range<usize>) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
+        let strings = self.strings;
+        let entries: &[[u8; SYMBOL_BYTES]] = self.symbols.as_chunks().0;
+        let entries = entries.get(numbers).unwrap_or_default();
+        entries.iter().map(move |entry| decode(entry, strings))
+    }
+
+    /// The numbers of at least [`RUN_LEAST`] symbols that stand together and whose names start with `prefix`, but for a few
+    /// between them, as those of one object file do: found without a look at all names.
+    pub fn run_with_prefix(&self, prefix: &[u8]) -> Option<Range<usize>> {
+        let is_one = |at: usize| self.get(at).is_some_and(|symbol| symbol.starts_with(prefix));
+        let first = (0..self.len()).step_by(RUN_LEAST / 4).find(|at| is_one(*at))?;
+        let last_of = |numbers: &mut dyn Iterator<Item = usize>| {
+            let mut last = first;
+            for at in numbers {
+                if is_one(at) {
+                    last = at;
+                } else if at.abs_diff(last) > RUN_GAP {
+                    break;
+                }
+            }
+            last
+        };
+        let run = last_of(&mut (0..first).rev())..last_of(&mut (first..self.len())) + 1;
+        (run.len() >= RUN_LEAST).then_some(run)
+    }
+
+    /// The first defined variable for each of `wanted`: one pass, whatever their number.
     ///
-    /// `found` must be as long as `names`; what it already holds is not looked for again.
-    pub fn find_variables(&self, names: &[&[u8]], found: &mut [Option<Symbol<'a>>]) {
-        let mut missing = found.iter().take(names.len()).filter(|slot| slot.is_none()).count();
+    /// `found` must be as long as `wanted`; what it already holds is not looked for again.
+    pub fn find_variables(&self, wanted: &[Variable<'_>], found: &mut [Option<Symbol<'a>>]) {
+        let mut missing = found.iter().take(wanted.len()).filter(|slot| slot.is_none()).count();
         if missing == 0 {
             return;
         }
         for symbol in self.iter().filter(Symbol::is_variable) {
-            for (name, slot) in names.iter().zip(found.iter_mut()) {
-                if slot.is_none() && symbol.is_named(name) {
+            for (variable, slot) in wanted.iter().zip(found.iter_mut()) {
+                if slot.is_none() && variable.is_like(&symbol) && symbol.is_named(variable.name) {
                     *slot = Some(symbol);
                     missing -= 1;
                 }

@@ -26,7 +26,12 @@ fn read_everything(elf: &Elf<'_>) {
         }
     }
     elf.for_each_variable_with_prefix(b"v8dbg_", |_| {});
-    let _ = (elf.symbol(b"malloc"), elf.find_variables(&[b"main"]), elf.tls(), elf.soname());
+    let _ = (
+        elf.symbol(b"malloc"),
+        elf.find_variables(&[Variable::object(b"main", 0..=8)]),
+        elf.tls(),
+        elf.soname(),
+    );
     let _ = (elf.build_id(), elf.debug_link(), elf.eh_frame_hdr(), elf.section(b".text"), elf.interpreter());
 }
 
@@ -135,15 +140,43 @@ fn a_symbol_is_found_by_each_kind_of_hash_and_without() {
 }
 
 #[test]
+fn symbols_that_stand_together_are_found_by_what_their_names_begin_with() {
+    let symbols = |runs: &[(&str, usize)]| -> Vec<NewSymbol> {
+        let symbol = |name: &str, number| {
+            let name = std::format!("{name}{number}").into();
+            NewSymbol { name, value: TEXT, size: 4, info: 2, section: 1 }
+        };
+        runs.iter().flat_map(|(name, count)| (0..*count).map(|number| symbol(name, number))).collect()
+    };
+    let run = |runs: &[(&str, usize)]| {
+        let bytes = file(&[], Hash::None, &symbols(runs));
+        let table = Elf::parse(&bytes).unwrap().symtab_symbols();
+        let run = table.run_with_prefix(b"Builtins_")?;
+        assert!(table.within(run.clone()).any(|symbol| symbol.starts_with(b"Builtins_")));
+        Some((run, table.len()))
+    };
+    let (found, len) =
+        run(&[("a", 300), ("Builtins_A", 700), ("gap", 9), ("Builtins_B", 800), ("z", 90)]).unwrap();
+    // The null symbol comes first.
+    assert_eq!((found, len), (301..301 + 700 + 9 + 800, 1 + 300 + 1509 + 90));
+    assert_eq!(run(&[("Builtins_", 1100)]).unwrap().0, 1..1101);
+    assert!(run(&[("a", 300), ("Builtins_", 900), ("z", 300)]).is_none(), "too few to be all");
+    assert!(run(&[("a", 3000)]).is_none());
+}
+
+#[test]
 fn variables_that_only_the_symbol_table_has_are_found_in_one_pass() {
     let bytes = file(&constants()[..2], Hash::Gnu, &constants()[2..]);
     let elf = Elf::parse(&bytes).unwrap();
-    let found = elf.find_variables(&[b"v8dbg_SmiTag", b"v8dbg_InBss", b"missing", b"other"]);
+    let names: [&[u8]; 4] = [b"v8dbg_SmiTag", b"v8dbg_InBss", b"missing", b"other"];
+    let found = elf.find_variables(&names.map(|name| Variable::object(name, 4..=4)));
     assert_eq!(
         found.map(|symbol| symbol.map(|symbol| symbol.value)),
         [Some(DATA), Some(DATA + 8), None, None],
         "other is a function"
     );
+    let small = elf.find_variables(&[Variable::object(b"v8dbg_InBss", 1..=3)]);
+    assert!(small[0].is_none(), "it has 4 bytes");
     let stripped = file(&[], Hash::Gnu, &constants());
     let elf = Elf::parse(&stripped).unwrap();
     let mut names = Vec::new();

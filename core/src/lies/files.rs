@@ -3,7 +3,7 @@
 use super::{Choices, process};
 use crate::arch::{Arch, Registers};
 use crate::elf::fixture::{DATA, Hash, NewSymbol, TEXT, file};
-use crate::elf::{Elf, Placed};
+use crate::elf::{Elf, Placed, Variable};
 use crate::memory::Recorded;
 use crate::symbols::debug_file::{belongs_to, candidates};
 use crate::symbols::{Lookup, stubs};
@@ -34,7 +34,12 @@ fn read_everything(elf: &Elf<'_>) {
     for address in addresses.iter().chain([&range.start, &range.end]) {
         let _ = stubs::callee(elf, *address);
     }
-    let _ = (elf.symbol(b"malloc"), elf.find_variables(&[b"main"]), elf.tls(), elf.soname());
+    let _ = (
+        elf.symbol(b"malloc"),
+        elf.find_variables(&[Variable::object(b"main", 0..=8)]),
+        elf.tls(),
+        elf.soname(),
+    );
     let _ = (candidates(elf, b"/usr/bin/node"), belongs_to(elf, elf));
     if let Some(unwind) = ModuleUnwind::new(elf) {
         let _ = (unwind.function(TEXT + 8), unwind.largest_gap(&(0..u64::MAX)));

@@ -5,7 +5,7 @@
 
 use super::cache::{Cache, Entry};
 use super::raw::FunctionId;
-use super::verify::Spans;
+use super::verify::{ComparedAt, Spans};
 use crate::arch::Edge;
 use crate::limits::{CODE_EDGES, CODE_FAILURES, CODE_MAPS, CODES, WITNESSES};
 use crate::memory::{Memory, Span};
@@ -34,6 +34,7 @@ pub struct KnownCode {
     /// Object at whose start its map stands.
     holder: u64,
     used: u32,
+    compared: ComparedAt,
 }
 
 /// Code objects by their instructions' addresses.
@@ -208,6 +209,15 @@ impl Codes {
         self.edges.put(KnownEdge { id, offset, edge });
     }
 
+    /// Shows when each code object of this stop was compared last.
+    pub(super) fn each_compared(&mut self, mut show: impl FnMut(&mut ComparedAt)) {
+        for number in 0..self.witnesses.len() {
+            if let Some(known) = self.entry(self.witnesses[number]) {
+                show(&mut known.compared);
+            }
+        }
+    }
+
     /// Appends what is to be read to compare one batch of the code objects that this stop used with the
     /// target, into [`WITNESS_ROOM`] bytes of a buffer from `room` on. None in a batch behind the last.
     pub(super) fn witness_spans<M>(&self, heap: &Heap<'_, M>, batch: usize, room: usize, spans: &mut Spans) {
@@ -292,7 +302,15 @@ impl Codes {
         let is_optimized = matches!(code.kind, CodeKind::Maglev | CodeKind::Optimized);
         let shared = if is_optimized { heap.shared_of_code(&code).ok() } else { None };
         let holder = holder_of(heap, &code);
-        let known = KnownCode { code, id, shared, owner: None, holder, used: self.stop };
+        let known = KnownCode {
+            code,
+            id,
+            shared,
+            owner: None,
+            holder,
+            used: self.stop,
+            compared: ComparedAt::default(),
+        };
         if self.known.len() >= CODES {
             self.known.clear();
             self.flushes += 1;

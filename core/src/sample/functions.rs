@@ -10,6 +10,7 @@
 use super::cache::Cache;
 use super::known::{KnownFunction, KnownMap, KnownScript, KnownShared, OwnName, PROPERTIES};
 use super::raw::{FunctionId, Position, ScriptId};
+use super::verify::ComparedAt;
 use crate::limits::{
     FUNCTION_CACHE, FUNCTION_MAPS, FUNCTIONS, NAME_BYTES, SCRIPT_CACHE, SCRIPTS, UNREAD_SCRIPTS, WITNESSES,
 };
@@ -288,7 +289,8 @@ impl Functions {
         let is_steady = own_name != OwnName::Anywhere;
         let steady = before.map_or(0, |known| known.steady.saturating_add(u8::from(is_steady)));
         let used = self.stop;
-        self.by_function.put(KnownFunction { function, map, shared, id, own_name, steady, used });
+        let compared = ComparedAt::default();
+        self.by_function.put(KnownFunction { function, map, shared, id, own_name, steady, used, compared });
         Ok((id, shared))
     }
 
@@ -393,7 +395,8 @@ impl Functions {
         }
         let info = heap.shared_info(shared)?;
         let (id, is_named) = self.read_function(heap, &info)?;
-        self.by_shared.put(KnownShared { shared, info, id, is_named, used: self.stop });
+        let (used, compared) = (self.stop, ComparedAt::default());
+        self.by_shared.put(KnownShared { shared, info, id, is_named, used, compared });
         Ok(id)
     }
 

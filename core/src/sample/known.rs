@@ -2,6 +2,7 @@
 
 use super::cache::Entry;
 use super::raw::{FunctionId, ScriptId};
+use super::verify::ComparedAt;
 use crate::v8::function::SharedInfo;
 use crate::v8::heap::word;
 use crate::v8::own_name::NameSlot;
@@ -60,6 +61,7 @@ pub(super) struct KnownFunction {
     pub(super) steady: u8,
     /// The last stop that used it.
     pub(super) used: u32,
+    pub(super) compared: ComparedAt,
 }
 
 /// A SharedFunctionInfo that was read before.
@@ -71,6 +73,7 @@ pub(super) struct KnownShared {
     /// Its source names it.
     pub(super) is_named: bool,
     pub(super) used: u32,
+    pub(super) compared: ComparedAt,
 }
 
 /// A Script that was read before.

@@ -13,7 +13,7 @@ use super::raw::{FunctionId, Position, RawFrame};
 use super::recall::{Mark, Recall};
 use super::roles::ThreadRole;
 use super::sources;
-use super::verify::verify;
+use super::verify::{Collected, verify};
 use super::walk::{Walk, Walked};
 use super::wasm::WasmTable;
 use crate::arch::{Arch, Registers};
@@ -110,6 +110,7 @@ pub struct Sampler<'a> {
     /// Stack of the last stop: where it was copied from, and bytes of it that matter.
     extent: (u64, usize),
     walked: Walked,
+    collected: Collected,
     /// Nothing of the last stop is unknown.
     is_clean: bool,
     activity: Activity,
@@ -154,6 +155,7 @@ impl<'a> Sampler<'a> {
             nodes: Vec::with_capacity(STACK_FRAMES),
             extent: (0, 0),
             walked: Walked::default(),
+            collected: Collected::default(),
             is_clean: false,
             activity: Activity::Native,
             truncated: 0,
@@ -485,7 +487,8 @@ impl<'a> Sampler<'a> {
         if let Some(mark) = recalled {
             self.recall.functions(index, mark).for_each(|function| self.functions.vouch(function));
         }
-        verify(&heap, &mut self.functions, &mut self.codes, &mut other);
+        let comparison = self.collected.comparison(at_us, self.functions.is_collecting());
+        verify(&heap, &mut self.functions, &mut self.codes, comparison, &mut other);
         others += u32::from(self.wasm.verify(&heap, &mut self.frames));
         self.wasm.read_names(&heap, &mut self.functions.strings);
         self.losses.stale += stale;

@@ -174,6 +174,9 @@ fn threads_apart_have_roots_with_their_names() {
     assert_eq!(roots, [root("main", 100), root("worker 2", 103), root("indexer", 102), root("helper", 101)]);
 }
 
+/// Between stops each of which compares all that it took for known.
+const APART_US: u64 = 10_000;
+
 /// Stacks of twenty stops, in the middle of which another function has come to where that of the frame at `fp` was.
 fn replaced(fp: u64) -> Vec<(String, u64)> {
     let (mut heap, registers) = target();
@@ -181,7 +184,7 @@ fn replaced(fp: u64) -> Vec<(String, u64)> {
     let mut sampler = sampler(&file);
     for at in 0..10 {
         sampler.held(0, &registers, &heap.memory);
-        sampler.released(0, at, &heap.memory);
+        sampler.released(0, at * APART_US, &heap.memory);
     }
     let mut slot = [0; 8];
     crate::memory::Memory::read(&heap.memory, fp - 16, &mut slot).unwrap();
@@ -192,7 +195,7 @@ fn replaced(fp: u64) -> Vec<(String, u64)> {
     heap.memory.put_word(function + 24, shared);
     for at in 10..20 {
         sampler.held(0, &registers, &heap.memory);
-        sampler.released(0, at, &heap.memory);
+        sampler.released(0, at * APART_US, &heap.memory);
     }
     stacks(&sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols))
 }
@@ -235,7 +238,7 @@ fn changed_after_the_stop(in_gc: bool, change: impl Fn(&mut FakeHeap, u64)) -> V
             }
             change(&mut heap, function);
         }
-        sampler.released(0, at, &heap.memory);
+        sampler.released(0, at * APART_US, &heap.memory);
         for (at, word) in (0..).step_by(8).zip(words.as_chunks().0) {
             heap.memory.put_word(function + at, u64::from_le_bytes(*word));
         }
@@ -260,6 +263,41 @@ fn a_function_that_was_moved_after_the_stop_keeps_its_name() {
     // What stands there after a collection came with it.
     assert_eq!(changed_after_the_stop(true, replaced), all);
     assert_ne!(changed_after_the_stop(false, replaced), all);
+}
+
+/// Reads after each stop, of a stack that stays, at these times.
+fn reads_after_stops(at_us: &[u64], in_gc: impl Fn(u64) -> bool) -> Vec<u32> {
+    let (heap, registers) = target();
+    let file = executable();
+    let mut sampler = sampler(&file);
+    let memory = Counted { memory: &heap.memory, reads: Cell::new(0) };
+    let mut reads_of_stop = |at_us: u64| {
+        sampler.held(0, &registers, &memory);
+        if in_gc(at_us) {
+            sampler.functions.collecting();
+        }
+        memory.reads.take();
+        sampler.released(0, at_us, &memory);
+        memory.reads.take()
+    };
+    (0..10).for_each(|at| _ = reads_of_stop(at));
+    at_us.iter().map(|at_us| reads_of_stop(*at_us)).collect()
+}
+
+#[test]
+fn what_was_compared_less_than_2_ms_ago_is_not_compared_again() {
+    let times = [10_000, 11_000, 11_999, 12_000, 12_500, 14_000, 17_000];
+    let all = reads_after_stops(&times, |_| false);
+    let is_compared = all.iter().map(|reads| *reads > 0).collect::<Vec<_>>();
+    assert_eq!(is_compared, [true, false, false, true, false, true, true], "{all:?}");
+}
+
+#[test]
+fn after_a_collection_what_was_compared_before_is_compared_again() {
+    let times = [10_000, 11_000, 11_500, 12_000, 14_500];
+    let all = reads_after_stops(&times, |at_us| at_us == 11_000);
+    let is_compared = all.iter().map(|reads| *reads > 0).collect::<Vec<_>>();
+    assert_eq!(is_compared, [true, true, true, false, true], "{all:?}");
 }
 
 /// Bytecode whose first instruction is at a position in the source, as V8 11.3 writes its table.
@@ -459,11 +497,12 @@ fn what_could_not_be_read_in_time_is_not_taken_for_a_stacks_end() {
     heap.memory.put_word(entry - 8, 1 << 1);
     let file = executable();
     let reads_of_stops = |late: &[u32]| {
-        let mut sampler = sampler(&file);
+        let (mut sampler, mut at_us) = (sampler(&file), 0);
         let mut stop = |reads: u32| {
             let memory = Late { memory: &heap.memory, left: Cell::new(reads) };
             sampler.held(0, &registers, &memory);
-            sampler.released(0, 0, &memory);
+            at_us += APART_US;
+            sampler.released(0, at_us, &memory);
             reads - memory.left.get()
         };
         late.iter().for_each(|reads| _ = stop(*reads));
@@ -508,7 +547,7 @@ proptest! {
         let mut sampler = sampler(&file);
         for at in 0..3 {
             sampler.held(0, &registers, &heap.memory);
-            sampler.released(0, at, &heap.memory);
+            sampler.released(0, at * 1_500, &heap.memory);
         }
         sampler.finish(Meta::default(), Receipt::default(), &mut NoSymbols);
     }

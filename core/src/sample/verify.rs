@@ -8,6 +8,43 @@ use crate::memory::{Memory, Span};
 use crate::v8::Heap;
 use smallvec::SmallVec;
 
+/// Where all was compared so short a time ago, nothing is compared again: to be wrong then, an object that had stood still for
+/// some stops must have gone, and another one that stacks hold must have come to its place, all since. After a collection
+/// that was seen nothing from before it counts.
+const RECENT_US: u64 = 2_000;
+
+/// When an object was compared with the target, in microseconds since sampling began. It wraps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ComparedAt(u32);
+
+/// When a stop's objects are compared, and for how long before that it counts that one was.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison {
+    now_us: u32,
+    recent_us: u32,
+}
+
+impl Comparison {
+    fn is_due(self, last: ComparedAt) -> bool {
+        self.now_us.wrapping_sub(last.0) >= self.recent_us
+    }
+}
+
+/// When a stop was in a collection last, in microseconds since sampling began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Collected(Option<u64>);
+
+impl Collected {
+    /// The comparison of a stop at that time.
+    pub fn comparison(&mut self, at_us: u64, in_gc: bool) -> Comparison {
+        if in_gc {
+            self.0 = Some(at_us);
+        }
+        let since_us = self.0.map_or(RECENT_US, |collected| at_us.saturating_sub(collected));
+        Comparison { now_us: at_us as u32, recent_us: since_us.min(RECENT_US) as u32 }
+    }
+}
+
 /// What is read at once.
 pub(super) type Spans = SmallVec<[Span; 128]>;
 
@@ -20,8 +57,17 @@ pub fn verify<M: Memory>(
     heap: &Heap<'_, M>,
     functions: &mut Functions,
     codes: &mut Codes,
+    comparison: Comparison,
     mut other: impl FnMut(FunctionId, Option<FunctionId>),
 ) {
+    let mut is_any_due = false;
+    functions.each_compared(|at| is_any_due |= comparison.is_due(*at));
+    codes.each_compared(|at| is_any_due |= comparison.is_due(*at));
+    if !is_any_due {
+        return;
+    }
+    functions.each_compared(|at| at.0 = comparison.now_us);
+    codes.each_compared(|at| at.0 = comparison.now_us);
     let mut buffer = [0; functions::WITNESS_ROOM + codes::WITNESS_ROOM];
     let mut spans = Spans::new();
     for batch in 0.. {

@@ -123,7 +123,10 @@ impl<'a> Builtins<'a> {
     /// The builtins that `.symtab` names; none in a stripped file.
     pub fn of(elf: &Elf<'a>) -> Builtins<'a> {
         let mut builtins = Builtins::default();
-        for symbol in elf.symtab_symbols().iter() {
+        // They come from one object file. To look at all names would take milliseconds.
+        let symbols = elf.symtab_symbols();
+        let run = symbols.run_with_prefix(PREFIX.as_bytes()).unwrap_or(0..symbols.len());
+        for symbol in symbols.within(run) {
             if !symbol.is_defined() || !symbol.starts_with(PREFIX.as_bytes()) {
                 continue;
             }

@@ -2,17 +2,21 @@
 
 use super::builtins::Builtins;
 use super::bytecode::BytecodeSizes;
-use super::isolate::{CURRENT_ISOLATE, ISOLATE_KEY, IsolateAccess};
+use super::isolate::IsolateAccess;
 use super::layout::{Layout, Unsupported};
 use super::version::Version;
-use crate::elf::Elf;
+use crate::elf::{Elf, Variable};
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 /// What every symbol with a layout constant starts with.
 const PREFIX: &[u8] = b"v8dbg_";
 
 /// `interpreter::Bytecodes::kBytecodeSizes`.
 const BYTECODE_SIZES: &[u8] = b"_ZN2v88internal11interpreter9Bytecodes14kBytecodeSizesE";
+
+/// Bytes that it has: three for each bytecode, as `uint8_t` or as `int`.
+const SIZES_BYTES: RangeInclusive<u64> = 3 * 32..=3 * 256 * 4;
 
 /// V8 as its object file describes it.
 #[derive(Clone, Debug)]
@@ -33,7 +37,7 @@ pub struct Image<'a> {
 /// V8's version in an object file; `None` if it does not hold V8.
 pub fn version_in(elf: &Elf<'_>) -> Option<Version> {
     let symbols = if elf.dynamic_symbols().is_empty() {
-        elf.find_variables(&Version::SYMBOLS.map(str::as_bytes))
+        elf.find_variables(&Version::SYMBOLS.map(|name| Variable::object(name.as_bytes(), 4..=4)))
     } else {
         Version::SYMBOLS.map(|name| elf.symbol(name.as_bytes()))
     };
@@ -70,8 +74,9 @@ impl<'a> Image<'a> {
         if builtins.is_empty() && layout.code.has_embedded_builtins {
             builtins = Builtins::in_gap(elf);
         }
-        let [current, key, sizes] = elf.find_variables(&[CURRENT_ISOLATE, ISOLATE_KEY, BYTECODE_SIZES]);
-        let isolate = IsolateAccess::of(elf, &layout, [current, key], &builtins);
+        let sizes = Variable::object(BYTECODE_SIZES, SIZES_BYTES);
+        let [current, sizes] = elf.find_variables(&[IsolateAccess::variable(version), sizes]);
+        let isolate = IsolateAccess::of(elf, &layout, current, &builtins);
         let promise = builtins.named("WasmReturnPromiseOnSuspendAsm").filter(|_| version.since(14, 1));
         let active_stack = promise.and_then(|builtin| elf.machine().active_stack(builtin.code(elf)?));
         let bytecode_sizes = sizes.and_then(|symbol| {

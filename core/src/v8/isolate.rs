@@ -3,8 +3,9 @@
 use super::builtins::Builtins;
 use super::heap::{half, word};
 use super::layout::Layout;
+use super::version::Version;
 use crate::arch::Arch;
-use crate::elf::{Elf, Symbol, SymbolKind};
+use crate::elf::{Elf, Symbol, SymbolKind, Variable};
 use crate::memory::Memory;
 
 /// How a thread's isolate is found.
@@ -32,9 +33,9 @@ pub struct IsolateAccess {
 }
 
 /// `CURRENT_ISOLATE`, V8 11.0 and later.
-pub(super) const CURRENT_ISOLATE: &[u8] = b"_ZN2v88internal18g_current_isolate_E";
+const CURRENT_ISOLATE: &[u8] = b"_ZN2v88internal18g_current_isolate_E";
 /// `isolate_key_`, before.
-pub(super) const ISOLATE_KEY: &[u8] = b"_ZN2v88internal7Isolate12isolate_key_E";
+const ISOLATE_KEY: &[u8] = b"_ZN2v88internal7Isolate12isolate_key_E";
 
 /// glibc's `struct pthread`: first block of thread-specific data, on x86-64.
 const GLIBC_SPECIFIC: u64 = 0x310;
@@ -42,21 +43,29 @@ const GLIBC_SPECIFIC: u64 = 0x310;
 const GLIBC_FIRST_KEYS: u64 = 32;
 
 impl IsolateAccess {
-    /// What the object file that holds V8 tells. `variables`: its [`CURRENT_ISOLATE`] and [`ISOLATE_KEY`].
+    /// Where V8 has the isolate of a thread, or how it finds that.
+    pub(super) fn variable(version: Version) -> Variable<'static> {
+        if version.since(11, 0) {
+            Variable { name: CURRENT_ISOLATE, kind: SymbolKind::ThreadLocal, sizes: 8..=8 }
+        } else {
+            Variable::object(ISOLATE_KEY, 4..=4)
+        }
+    }
+
+    /// What the object file that holds V8 tells. `current`: its [`variable`](Self::variable).
     pub(super) fn of(
         elf: &Elf<'_>,
         layout: &Layout,
-        variables: [Option<Symbol<'_>>; 2],
+        current: Option<Symbol<'_>>,
         builtins: &Builtins<'_>,
     ) -> IsolateAccess {
-        let [current, key] = variables;
-        let source = match (current, key) {
-            (Some(current), _) if current.kind == SymbolKind::ThreadLocal && !is_library(elf) => {
-                thread_local(elf, current.value).map_or(Source::Register, Source::ThreadLocal)
-            }
+        let source = match current {
+            Some(current) if current.kind == SymbolKind::ThreadLocal => thread_local(elf, current.value)
+                .filter(|_| !is_library(elf))
+                .map_or(Source::Register, Source::ThreadLocal),
             // On arm64 the values stand before the thread pointer, how far is glibc's secret.
             // musl has them in memory of their own, and other words where glibc has them.
-            (_, Some(key)) if elf.machine() == Arch::X86_64 && !is_for_musl(elf) => Source::Key(key.value),
+            Some(key) if elf.machine() == Arch::X86_64 && !is_for_musl(elf) => Source::Key(key.value),
             _ => Source::Register,
         };
         let entry = builtins.named("JSEntry").and_then(|builtin| {
@@ -199,7 +208,7 @@ mod tests {
             let mut file = head(3, 0, [120, 0, interpreter.len() as u64]);
             file.extend(interpreter);
             let elf = Elf::parse(&file).unwrap();
-            IsolateAccess::of(&elf, &layout(), [None, key], &Builtins::unnamed(0..0)).source
+            IsolateAccess::of(&elf, &layout(), key, &Builtins::unnamed(0..0)).source
         };
         assert_eq!(source(b"/lib64/ld-linux-x86-64.so.2\0"), Source::Key(0x1234));
         assert_eq!(source(b"/lib/ld-musl-x86_64.so.1\0"), Source::Register);

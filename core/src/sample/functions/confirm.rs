@@ -6,7 +6,7 @@ use crate::memory::{Memory, Span};
 use crate::sample::cache::Entry;
 use crate::sample::known::OwnName;
 use crate::sample::raw::FunctionId;
-use crate::sample::verify::Spans;
+use crate::sample::verify::{ComparedAt, Spans};
 use crate::v8::Heap;
 use crate::v8::function::SharedInfo;
 use crate::v8::heap::word;
@@ -34,6 +34,20 @@ impl Functions {
         if let Some(known) = self.by_shared.at_mut(slot).filter(|known| known.used != self.stop) {
             known.used = self.stop;
             self.witnesses.push(Witness::Shared(slot as u32));
+        }
+    }
+
+    /// Shows when each guess of this stop was compared last.
+    pub(in crate::sample) fn each_compared(&mut self, mut show: impl FnMut(&mut ComparedAt)) {
+        let Functions { witnesses, by_function, by_shared, .. } = self;
+        for witness in witnesses {
+            let at = match witness {
+                Witness::Function(slot) => {
+                    by_function.at_mut(*slot as usize).map(|known| &mut known.compared)
+                }
+                Witness::Shared(slot) => by_shared.at_mut(*slot as usize).map(|known| &mut known.compared),
+            };
+            at.into_iter().for_each(&mut show);
         }
     }
 
