@@ -187,7 +187,12 @@ impl Functions {
     /// Reads at once the words of all functions among `tagged` that are not known well.
     pub fn prepare<M: Memory>(&mut self, heap: &Heap<'_, M>, tagged: impl Iterator<Item = u64>) {
         let mut unsure: SmallVec<[u64; BATCH]> = SmallVec::new();
+        let mut last = 0;
         for function in tagged {
+            // What calls itself is met again and again.
+            if core::mem::replace(&mut last, function) == function {
+                continue;
+            }
             let known = self.by_function.get(function);
             let is_sure =
                 known.is_some_and(|known| known.used == self.stop || (known.steady >= STEADY && !self.in_gc));
