@@ -17,8 +17,8 @@ use tests::version::Version;
 /// The versions on which it is measured, where they were fetched.
 const VERSIONS: [Version; 2] = [NODE, Version::new(26, 10, 0)];
 
-/// Between two looks at the target.
-const LOOK: Duration = Duration::from_micros(50);
+/// Between two looks at the target: each takes time of the CPU on which the command starts.
+const LOOK: Duration = Duration::from_micros(300);
 
 /// A rate at which the wait for the first tick is short.
 const RATE: u32 = 997;
