@@ -7,6 +7,7 @@ use flame_core::sample::sampler::Sampler;
 use flame_core::v8::image::{Image, version_in};
 use flame_sys::memory::ProcessMemory;
 use flame_sys::process::{Process, map_file};
+use flame_sys::signals::Blocked;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -52,6 +53,18 @@ pub struct Seen {
     image: Image<'static>,
 }
 
+/// Starts a target and waits until it says READY.
+///
+/// The threads that listen to it are started with the signals blocked that a session takes: else they would take a
+/// report of a stop now and then, and a thread would stand until the next tick.
+///
+/// # Panics
+/// When it does not.
+pub fn ready(command: &mut Command) -> Target {
+    let _signals = Blocked::new();
+    Target::ready(command).expect("the program says READY")
+}
+
 impl Live {
     /// Starts a program, of `bench/programs` if it is a plain name, and waits until it says READY.
     ///
@@ -66,7 +79,7 @@ impl Live {
     /// # Panics
     /// As that.
     pub fn started(command: &mut Command) -> Self {
-        let node = Target::ready(command).expect("the program says READY");
+        let node = ready(command);
         // Until all is compiled and mapped that will be.
         std::thread::sleep(SETTLING);
         let process = Process::open(node.pid()).expect("the process is there");

@@ -77,5 +77,5 @@ pub fn by_flag(program: &str, arguments: &[String], folder: &Folder) -> Target {
 }
 
 fn started(flags: &[&str], program: &str, arguments: &[String]) -> Target {
-    Target::ready(&mut live::command(live::NODE, flags, program, arguments)).expect("it says READY")
+    live::ready(&mut live::command(live::NODE, flags, program, arguments))
 }

@@ -49,13 +49,14 @@ impl Hand<'_> {
         let is_asked =
             |tid: &u32| self.session.table.find(*tid).is_some_and(|thread| thread.state == State::Asked);
         let asked = taken.interrupted.filter(|_| is_new).filter(is_asked);
+        // While one report is pending others are not made. Counted before this one is let go.
+        let is_alone = self.traced == 1;
         if let Some((stop, registers)) = asked.and_then(Stop::reported) {
             self.stopped(stop, Some(registers), visitor, woke_ns);
-            if self.traced == 1 {
+            if is_alone {
                 return;
             }
         }
-        // While one report is pending others are not made.
         self.serve(visitor, woke_ns);
     }
 
