@@ -1,11 +1,13 @@
-//! A sample's reads of the target: one in the stop once caches are warm, and one after it where the last was a while ago.
+//! A sample's reads of the target: one in the stop once caches are warm, and one after it where the last was a while
+//! ago.
 
 use bench::live::{Live, THREAD};
 use bench::recording::{APART_US, WARM};
 use bench::stop::Tracer;
 use std::time::Duration;
 
-/// Reads in each of 200 stops and after it, once caches are warm. `apart_us`: between two stops, as the sampler is told.
+/// Reads in each of 200 stops and after it, once caches are warm. `apart_us`: between two stops, as the sampler is
+/// told.
 fn reads(apart_us: u64) -> (Vec<u64>, Vec<u64>) {
     let live = Live::start("deep.js", &["30".to_owned()]);
     let memory = live.memory();

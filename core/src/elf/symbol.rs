@@ -155,8 +155,8 @@ impl<'a> SymbolTable<'a> {
         entries.iter().map(move |entry| decode(entry, strings))
     }
 
-    /// The numbers of at least [`RUN_LEAST`] symbols that stand together and whose names start with `prefix`, but for a few
-    /// between them, as those of one object file do: found without a look at all names.
+    /// The numbers of at least [`RUN_LEAST`] symbols that stand together, as those of one object file do, and whose
+    /// names start with `prefix`, but for a few between them: found without a look at all names.
     pub fn run_with_prefix(&self, prefix: &[u8]) -> Option<Range<usize>> {
         let is_one = |at: usize| self.get(at).is_some_and(|symbol| symbol.starts_with(prefix));
         let first = (0..self.len()).step_by(RUN_LEAST / 4).find(|at| is_one(*at))?;

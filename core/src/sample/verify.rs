@@ -1,5 +1,5 @@
 //! What a stop took from its caches, compared with the target once the thread runs again: functions and code
-//! objects together, in one read unless there are very many.
+//! objects together, in one read unless there are very many, or none where that was done a moment ago.
 
 use super::codes::{self, Codes};
 use super::functions::{self, Functions};
@@ -8,9 +8,9 @@ use crate::memory::{Memory, Span};
 use crate::v8::Heap;
 use smallvec::SmallVec;
 
-/// Where all was compared so short a time ago, nothing is compared again: to be wrong then, an object that had stood still for
-/// some stops must have gone, and another one that stacks hold must have come to its place, all since. After a collection
-/// that was seen nothing from before it counts.
+/// Where all was compared so short a time ago, nothing is compared again: to be wrong then, an object that had stood
+/// still for some stops must have gone, and another one that stacks hold must have come to its place, all since. After a
+/// collection that a stop was in nothing from before it counts.
 const RECENT_US: u64 = 2_000;
 
 /// When an object was compared with the target, in microseconds since sampling began. It wraps.
