@@ -65,8 +65,6 @@ struct Reader {
     linger: Duration,
     is_patient: bool,
     unwanted: bool,
-    /// The first thread alone is of interest.
-    first: bool,
     /// For so long it does nothing in its hundredth stop, or between two.
     stuck: Duration,
     slow: Duration,
@@ -78,7 +76,7 @@ impl Visitor for Reader {
         true
     }
 
-    fn held(&mut self, thread: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict {
+    fn held(&mut self, _: ThreadKey, registers: &Registers, memory: &ProcessMemory) -> Verdict {
         self.held += 1;
         if self.held == 100 {
             std::thread::sleep(self.stuck);
@@ -99,11 +97,7 @@ impl Visitor for Reader {
         if !self.linger.is_zero() && memory.word(registers.sp(arch::HOST)).is_err() {
             self.cut += 1;
         }
-        match () {
-            () if self.unwanted => Verdict::NotWanted,
-            () if self.first && thread.index > 0 => Verdict::Skipped,
-            () => Verdict::Sampled,
-        }
+        if self.unwanted { Verdict::NotWanted } else { Verdict::Sampled }
     }
 
     fn released(&mut self, thread: ThreadKey, _: u64) {
@@ -168,7 +162,7 @@ fn processor_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// `trace PID RATE MILLISECONDS [wall] [linger] [brief] [dwell] [stuck] [slow] [unwanted] [first] [family]`
+/// `trace PID RATE MILLISECONDS [wall] [linger] [brief] [dwell] [stuck] [slow] [unwanted] [family]`
 pub fn trace() -> i32 {
     let signals = Blocked::new();
     match attach::check(number(2) as u32) {
@@ -245,12 +239,7 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
         wall: has("wall"),
         max_pause_percent: if has("linger") || has("dwell") || has("brief") { 5.0 } else { 50.0 },
     };
-    let mut reader = Reader {
-        unwanted: has("unwanted"),
-        first: has("first"),
-        held_ns: vec![0; THREADS],
-        ..Reader::default()
-    };
+    let mut reader = Reader { unwanted: has("unwanted"), held_ns: vec![0; THREADS], ..Reader::default() };
     if has("linger") {
         reader.linger = Duration::from_millis(3);
     }
@@ -287,7 +276,6 @@ fn sample(signals: &Blocked, process: Process) -> i32 {
             println!("overworked {}", outcome.overworked);
             println!("starved {}", outcome.starved);
             println!("held_ns {}", outcome.pauses.total_ns);
-            println!("rounds_ns {}", outcome.rounds.total_ns);
             println!("most_held_ns {}", reader.held_ns.iter().max().unwrap_or(&0));
             println!("longest_ns {}", outcome.pauses.max_ns);
             println!("length_ns {}", outcome.length_ns);
