@@ -94,7 +94,7 @@ pub const FUNCTIONS: usize = 1 << 14;
 pub const SCRIPTS: usize = 1 << 12;
 
 /// Functions recognised by their object's address: those of sixty isolates with sixty on their stacks.
-pub const FUNCTION_CACHE: usize = 6 << 10;
+pub const FUNCTION_CACHE: usize = 5 << 10;
 
 /// Maps of functions that are remembered: a few in each isolate.
 pub const FUNCTION_MAPS: usize = 1 << 10;
