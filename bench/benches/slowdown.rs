@@ -28,19 +28,6 @@ enum Way {
     CpuProf,
 }
 
-const WAYS: [Way; 10] = [
-    Way::Unsampled,
-    Way::Ticks(997),
-    Way::Bare(997),
-    Way::Flame(99),
-    Way::Flame(250),
-    Way::Flame(997),
-    Way::Perf,
-    Way::Connected,
-    Way::Inspector,
-    Way::CpuProf,
-];
-
 impl Way {
     /// Which of the three targets it is about.
     fn target(self) -> usize {
@@ -55,14 +42,15 @@ impl Way {
         if self == Way::Inspector { Way::Connected } else { Way::Unsampled }
     }
 
-    /// Its number in [`WAYS`].
-    fn number(self) -> usize {
-        WAYS.iter().position(|way| *way == self).expect("all ways are there")
+    /// Whether it is another profiler's: its loss is many times what is to be told apart of node-flame's, and fewer
+    /// rounds tell it.
+    fn is_peer(self) -> bool {
+        matches!(self, Way::Perf | Way::Connected | Way::Inspector | Way::CpuProf)
     }
 }
 
 /// The columns of the tables.
-const SHOWN: [Way; 8] = [
+const WAYS: [Way; 8] = [
     Way::Ticks(997),
     Way::Bare(997),
     Way::Flame(99),
@@ -73,8 +61,17 @@ const SHOWN: [Way; 8] = [
     Way::CpuProf,
 ];
 
+/// Other profilers have a turn in each such round.
+const PEER_ROUNDS: usize = 3;
+
+/// From a way's beginning to where the work done under it is counted from: it has its threads and its caches by then.
+const SETTLING: Duration = Duration::from_millis(30);
+
 const HEADS: &str = "ticks alone, 997 Hz | bare, 997 Hz | node-flame, 99 Hz | 250 Hz | 997 Hz | perf, 997 Hz | \
                      inspector, 1 kHz | `--cpu-prof`, 1 kHz |";
+
+/// From when to when, in ns.
+type Window = (u64, u64);
 
 /// The target's lines: time in ns, units of work so far, p99 of its event loop's delay in ns.
 struct Progress(Vec<(u64, f64, f64)>);
@@ -107,6 +104,30 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
+/// What many rounds gave.
+#[derive(Clone, Copy)]
+struct Figure {
+    /// Work done as a share of the reference's: the mean of the middle half.
+    share: f64,
+    /// Standard error of that, from the quartiles' distance.
+    error: f64,
+    /// Event loop's delay, in ns.
+    delay: f64,
+}
+
+impl Figure {
+    fn of(mut shares: Vec<f64>, delays: Vec<f64>) -> Option<Self> {
+        shares.sort_by(f64::total_cmp);
+        let count = shares.len();
+        let middle = shares.get(count / 4..count - count / 4).filter(|middle| !middle.is_empty())?;
+        let share = middle.iter().sum::<f64>() / middle.len() as f64;
+        // Of a normal distribution the quartiles lie 1.35 standard deviations apart, and that mean scatters by 1.09
+        // of what the mean of all does.
+        let error = (middle[middle.len() - 1] - middle[0]) / 1.35 * 1.09 / (count as f64).sqrt();
+        Some(Figure { share, error, delay: median(delays)? })
+    }
+}
+
 /// One kind of work, done by three processes, each alone when it is its turn.
 struct Stage {
     live: Live,
@@ -137,19 +158,23 @@ impl Stage {
         Stage { live, inspected, by_flag, turns, bare: Bare::default(), flame, perf, inspector, window }
     }
 
-    /// Lets the work be done for a while in a way. From when to when; `None` where that way cannot be gone.
-    fn go(&mut self, way: Way) -> Option<(u64, u64)> {
+    /// Lets the work be done for a while in a way. From when to when it counts; `None` where that way cannot be gone.
+    fn go(&mut self, way: Way) -> Option<Window> {
         self.turns.give(way.target());
-        let options = |rate_hz| Options { rate_hz, duration: self.window, ..Options::default() };
+        let length = self.window;
+        let window = || {
+            let from = clock::monotonic_ns() + SETTLING.as_nanos() as u64;
+            (from, from + length.as_nanos() as u64)
+        };
         let session = |pid, rate_hz, visitor: &mut dyn Visitor| {
-            let from = clock::monotonic_ns();
-            run(pid, options(rate_hz), visitor);
-            (from, clock::monotonic_ns())
+            let window = window();
+            run(pid, Options { rate_hz, duration: SETTLING + length, ..Options::default() }, visitor);
+            window
         };
         let wait = || {
-            let from = clock::monotonic_ns();
-            std::thread::sleep(self.window);
-            (from, clock::monotonic_ns())
+            let window = window();
+            std::thread::sleep(SETTLING + length);
+            window
         };
         let by = |peer: &mut Option<Peer>| {
             let peer = peer.as_mut()?;
@@ -169,63 +194,81 @@ impl Stage {
         }
     }
 
-    /// For each way, medians of the work done in a second as a share of that in its reference's turn of the same
-    /// round, and of the event loop's delay.
-    fn measure(&mut self, rounds: usize) -> [Option<(f64, f64)>; WAYS.len()] {
-        let mut windows = vec![[None; WAYS.len()]; rounds];
-        for (round, windows) in windows.iter_mut().enumerate() {
+    /// A way and what it is compared with, one right after the other: what else the machine does changes within a
+    /// second. `backwards`: the other one right after the one.
+    fn pair(&mut self, way: Way, backwards: bool) -> Option<[Window; 2]> {
+        if backwards {
+            let reference = self.go(way.reference())?;
+            return Some([self.go(way)?, reference]);
+        }
+        Some([self.go(way)?, self.go(way.reference())?])
+    }
+
+    /// What each way gave, and the delay of the event loop unsampled.
+    fn measure(&mut self, rounds: usize) -> ([Option<Figure>; WAYS.len()], Option<f64>) {
+        let mut pairs = [const { Vec::new() }; WAYS.len()];
+        for round in 0..rounds {
             for turn in 0..WAYS.len() {
                 let number = (round + turn) % WAYS.len();
-                windows[number] = self.go(WAYS[number]);
+                if !WAYS[number].is_peer() || round % PEER_ROUNDS == 0 {
+                    pairs[number].extend(self.pair(WAYS[number], round % 2 == 1));
+                }
             }
         }
         let said = [self.live.stdout(), self.inspected.stdout(), self.by_flag.stdout()];
         let progress = said.map(|text| Progress::of(&text));
-        let done = |windows: &[Option<(u64, u64)>; WAYS.len()], way: Way| {
-            let (from, to) = windows[way.number()]?;
-            progress[way.target()].between(from, to)
-        };
-        WAYS.map(|way| {
-            let (shares, delays) = windows
-                .iter()
-                .filter_map(|windows| {
-                    let ((rate, delay), (reference, _)) =
-                        (done(windows, way)?, done(windows, way.reference())?);
-                    Some((rate / reference, delay))
-                })
-                .unzip();
-            median(shares).zip(median(delays))
-        })
+        let done = |way: Way, window: Window| progress[way.target()].between(window.0, window.1);
+        let mut unsampled = Vec::new();
+        let mut number = 0;
+        let figures = WAYS.map(|way| {
+            let mut figures = (Vec::new(), Vec::new());
+            for [window, reference] in pairs[number].iter().copied() {
+                if let (Some((rate, delay)), Some((reference, calm))) =
+                    (done(way, window), done(way.reference(), reference))
+                {
+                    figures.0.push(rate / reference);
+                    figures.1.push(delay);
+                    unsampled.extend((way.reference() == Way::Unsampled).then_some(calm));
+                }
+            }
+            number += 1;
+            Figure::of(figures.0, figures.1)
+        });
+        (figures, median(unsampled))
     }
 }
 
 fn main() {
     let (rounds, window) =
-        if is_quick() { (2, Duration::from_millis(80)) } else { (15, Duration::from_millis(600)) };
+        if is_quick() { (2_usize, Duration::from_millis(60)) } else { (60, Duration::from_millis(150)) };
     println!("### Loss of throughput\n");
     println!(
-        "Against the same program unsampled in the same round, median of {rounds} rounds of {window:?} each. Ticks alone: a \
-         session on another process, which stands; its timer and what it asks are a floor for all that do as much. The \
-         inspector against a process whose inspector is connected and does nothing; `--cpu-prof` against another process.\n"
+        "Against the same program unsampled right before or after: the mean of the middle half of {rounds} pairs of \
+         {window:?} each, of other profilers of {}, and its standard error. Ticks alone: a session on another process, \
+         which stands; its timer and what it asks are a floor for all that do as much. The inspector against a process \
+         whose inspector is connected and does nothing; `--cpu-prof` against another process.\n",
+        rounds.div_ceil(PEER_ROUNDS)
     );
     println!("| work | {HEADS}");
-    println!("{}|", "|---".repeat(1 + SHOWN.len()));
+    println!("{}|", "|---".repeat(1 + WAYS.len()));
     let folder = Folder::new("peers");
     let mut delays = Vec::new();
-    for kind in KINDS {
-        let figures = Stage::of(kind, window, &folder).measure(rounds);
-        let figure = |way: Way| figures[way.number()];
-        let loss = |way: Way| Some(format!("{:.1} %", (1.0 - figure(way)?.0) * 100.0));
-        println!("| {kind} | {} |", row(SHOWN.iter().map(|way| loss(*way))));
-        let delay = |way: Way| Some(format!("{:.2} ms", figure(way)?.1 / 1e6));
-        if figure(Way::Unsampled).is_some_and(|figure| figure.1 > 0.0) {
-            let ways = [Way::Unsampled].into_iter().chain(SHOWN);
-            delays.push(format!("| {kind} | {} |", row(ways.map(delay))));
+    let named: Vec<String> = std::env::args().filter(|argument| KINDS.contains(&argument.as_str())).collect();
+    for kind in KINDS.into_iter().filter(|kind| named.is_empty() || named.iter().any(|name| name == kind)) {
+        let (figures, unsampled) = Stage::of(kind, window, &folder).measure(rounds);
+        let loss =
+            |figure: Figure| format!("{:.1} ±{:.1} %", (1.0 - figure.share) * 100.0, figure.error * 100.0);
+        println!("| {kind} | {} |", row(figures.iter().map(|figure| figure.map(loss))));
+        if unsampled.is_some_and(|delay| delay > 0.0) {
+            let all =
+                [unsampled].into_iter().chain(figures.iter().map(|figure| Some(figure.as_ref()?.delay)));
+            let cells = all.map(|delay| delay.map(|delay| format!("{:.2} ms", delay / 1e6)));
+            delays.push(format!("| {kind} | {} |", row(cells)));
         }
     }
     println!("\nDelay of the event loop, p99 of each 10 ms, median:\n");
     println!("| work | unsampled | {HEADS}");
-    println!("{}|", "|---".repeat(2 + SHOWN.len()));
+    println!("{}|", "|---".repeat(2 + WAYS.len()));
     delays.iter().for_each(|row| println!("{row}"));
 }
 

@@ -72,6 +72,8 @@ pub enum Found {
     Stub(StubFrame),
     /// A frame with a function.
     Js(JsFrame),
+    /// So many frames of compiled code outside of that one or of other such ones, with its pc, function and context.
+    Repeats(usize),
     /// Compiled JavaScript on the top that has no frame yet, or none any more. `callee`: the tagged
     /// function in the register that calls pass it in, where that still holds it.
     Frameless {

@@ -63,6 +63,15 @@ pub struct Identify<'w, 'a, M> {
     pub arguments: Option<&'w mut Arguments>,
 }
 
+/// A frame with a function, and what it came to.
+struct Told {
+    frame: JsFrame,
+    /// Its frames' numbers.
+    frames: Range<usize>,
+    /// It is one of optimized code: its pc and its function say it all.
+    is_told_by_pc: bool,
+}
+
 impl<M: Memory> Identify<'_, '_, M> {
     /// Identifies frames, leaf first. Marks among the found frames become marks among those that came of
     /// them.
@@ -74,7 +83,7 @@ impl<M: Memory> Identify<'_, '_, M> {
         self.functions.prepare(&self.heap, functions);
         let handler = self.handler(found);
         let mut marks = marks.iter_mut().peekable();
-        let mut last: Option<(JsFrame, Range<usize>)> = None;
+        let mut last = None;
         for (at, found) in found.iter().enumerate() {
             while let Some(mark) = marks.next_if(|mark| mark.frames as usize == at) {
                 mark.frames = self.out.len() as u32;
@@ -102,27 +111,53 @@ impl<M: Memory> Identify<'_, '_, M> {
                 Found::Frameless { code, callee } => self.frameless(&code, callee),
                 Found::Js(frame) => {
                     let handler = handler.filter(|(top, _)| *top == at).map(|(_, handler)| handler);
-                    let before = self.out.len();
-                    // What calls itself has frames that say the same, one after the other.
-                    match last.take().filter(|(last, _)| self.is_same_call(last, &frame)) {
-                        Some((_, same)) => same.for_each(|at| self.push(self.out[at])),
-                        None => self.javascript(&frame, handler),
-                    }
-                    let is_optimized = matches!(
-                        self.out[before..].last(),
-                        Some(RawFrame::JavaScript { kind: Kind::Optimized | Kind::Maglev, .. })
-                    );
-                    last = is_optimized.then_some((frame, before..self.out.len()));
-                    // Of inlined functions the last one has the frame.
-                    if let Some(arguments) = &mut self.arguments
-                        && self.out.len() > before
-                        && let Some(RawFrame::JavaScript { .. }) = self.out.last()
-                    {
-                        arguments.met(self.out.len() - 1, frame.fp, frame.slots[0]);
+                    last = Some(self.call(frame, handler, last));
+                }
+                Found::Repeats(count) => {
+                    for _ in 0..count {
+                        match &last {
+                            Some(same) if same.is_told_by_pc && self.arguments.is_none() => {
+                                same.frames.clone().for_each(|at| self.push(self.out[at]));
+                            }
+                            _ => {
+                                let called = last.as_ref().map(|last| &last.frame);
+                                let frame = called.and_then(|called| called.repeated(&self.moment.stack));
+                                last = frame.map(|frame| self.call(frame, None, last));
+                            }
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// A frame with a function, and those of what is inlined there. `last`: the one before.
+    fn call(&mut self, frame: JsFrame, handler: Option<Handler>, last: Option<Told>) -> Told {
+        let before = self.out.len();
+        let told = match last {
+            // What calls itself has frames that say the same, one after the other.
+            Some(last) if last.is_told_by_pc && self.is_same_call(&last.frame, &frame) => {
+                last.frames.clone().for_each(|at| self.push(self.out[at]));
+                Told { frame, ..last }
+            }
+            _ => {
+                self.javascript(&frame, handler);
+                let is_optimized = matches!(
+                    self.out[before..].last(),
+                    Some(RawFrame::JavaScript { kind: Kind::Optimized | Kind::Maglev, .. })
+                );
+                let is_told_by_pc = is_optimized && self.is_same_call(&frame, &frame);
+                Told { frame, frames: before..self.out.len(), is_told_by_pc }
+            }
+        };
+        // Of inlined functions the last one has the frame.
+        if let Some(arguments) = &mut self.arguments
+            && self.out.len() > before
+            && let Some(RawFrame::JavaScript { .. }) = self.out.last()
+        {
+            arguments.met(self.out.len() - 1, frame.fp, frame.slots[0]);
+        }
+        told
     }
 
     /// Whether two frames of optimized code say the same: what they say depends on no other word of theirs.

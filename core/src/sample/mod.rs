@@ -22,6 +22,7 @@ pub mod optimized;
 pub mod places;
 pub mod raw;
 pub mod recall;
+mod repeats;
 pub mod resolve;
 pub mod roles;
 pub mod sampler;

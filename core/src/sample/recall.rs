@@ -62,6 +62,18 @@ impl Past<'_> {
         }
         None
     }
+
+    /// The lowest stack pointer, not below `sp`, at which [`find`](Self::find) may find something.
+    pub fn next_from(&mut self, sp: u64) -> u64 {
+        let lowest = sp.max(self.from);
+        while let Some((innermost, outer)) = self.marks.split_last() {
+            if innermost.sp() >= lowest {
+                return innermost.sp();
+            }
+            self.marks = outer;
+        }
+        u64::MAX
+    }
 }
 
 /// The last stop of one thread.

@@ -84,6 +84,8 @@ pub(super) struct Cursor {
     descents: u8,
     /// The stack that the last of WebAssembly's own ones was entered from; 0: none was met.
     stack: u64,
+    /// Frames that others stand for, beyond one each.
+    pub(super) repeated: usize,
     /// The last pc, and where it points: what calls itself comes again and again from there.
     last: (u64, Option<Where>),
     pub(super) walked: Walked,
@@ -107,6 +109,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             exit_fp: self.c_entry_fp,
             descents: SIGNAL_STACKS,
             stack: 0,
+            repeated: 0,
             last: (0, None),
             walked: Walked::default(),
         };
@@ -117,7 +120,7 @@ impl<M: Memory> Walk<'_, '_, M> {
 
     /// Gives the highest address looked at, now or when a recalled frame was.
     fn walk_on(&mut self, cursor: &mut Cursor) -> u64 {
-        while self.out.len() < STACK_FRAMES && cursor.registers.pc != 0 {
+        while self.out.len() + cursor.repeated < STACK_FRAMES && cursor.registers.pc != 0 {
             let (before, is_top) = (cursor.registers.sp(self.arch), !cursor.is_return);
             if cursor.walked.has_javascript
                 && cursor.is_return
@@ -155,7 +158,7 @@ impl<M: Memory> Walk<'_, '_, M> {
     }
 
     /// Marks a frame that had called another: all that it is told by stands at its stack pointer or above.
-    fn leave_mark(&mut self, cursor: &Cursor) {
+    pub(super) fn leave_mark(&mut self, cursor: &Cursor) {
         let (fp, sp) = (cursor.registers.fp(self.arch), cursor.registers.sp(self.arch));
         if fp.wrapping_sub(16) >= sp
             && self.marks.len() < self.marks.capacity()
@@ -218,7 +221,11 @@ impl<M: Memory> Walk<'_, '_, M> {
                 if cursor.walked.has_javascript && cursor.is_return {
                     self.leave_mark(cursor);
                 }
-                self.javascript(cursor, at)
+                let next = self.javascript(cursor, at);
+                if matches!(next, Next::Caller) {
+                    self.repeats(cursor);
+                }
+                next
             }
         }
     }

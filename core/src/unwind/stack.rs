@@ -21,6 +21,13 @@ impl StackCopy<'_> {
         self.bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
     }
 
+    /// The words from `address` on, if all of them were copied.
+    pub fn words<const COUNT: usize>(&self, address: u64) -> Option<[u64; COUNT]> {
+        let at = usize::try_from(address.checked_sub(self.base)?).ok()?;
+        let words = self.bytes.get(at..)?.as_chunks().0.first_chunk::<COUNT>()?;
+        Some(words.map(u64::from_le_bytes))
+    }
+
     /// The word at `address` from the copy, else from memory: an alternative signal stack, or a frame
     /// beyond the copy's bound.
     pub fn word_or_read(&self, address: u64, memory: &impl Memory) -> Result<u64, Fault> {
