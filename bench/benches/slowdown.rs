@@ -50,11 +50,13 @@ impl Way {
 }
 
 /// The columns of the tables.
-const WAYS: [Way; 8] = [
+const WAYS: [Way; 10] = [
     Way::Ticks(997),
-    Way::Bare(997),
+    Way::Bare(99),
     Way::Flame(99),
+    Way::Bare(250),
     Way::Flame(250),
+    Way::Bare(997),
     Way::Flame(997),
     Way::Perf,
     Way::Inspector,
@@ -67,8 +69,8 @@ const PEER_ROUNDS: usize = 3;
 /// From a way's beginning to where the work done under it is counted from: it has its threads and its caches by then.
 const SETTLING: Duration = Duration::from_millis(30);
 
-const HEADS: &str = "ticks alone, 997 Hz | bare, 997 Hz | node-flame, 99 Hz | 250 Hz | 997 Hz | perf, 997 Hz | \
-                     inspector, 1 kHz | `--cpu-prof`, 1 kHz |";
+const HEADS: &str = "ticks alone, 997 Hz | bare, 99 Hz | node-flame | bare, 250 Hz | node-flame | bare, 997 Hz | \
+                     node-flame | perf, 997 Hz | inspector, 1 kHz | `--cpu-prof`, 1 kHz |";
 
 /// From when to when, in ns.
 type Window = (u64, u64);
@@ -240,7 +242,7 @@ impl Stage {
 
 fn main() {
     let (rounds, window) =
-        if is_quick() { (2_usize, Duration::from_millis(60)) } else { (60, Duration::from_millis(150)) };
+        if is_quick() { (2_usize, Duration::from_millis(60)) } else { (48, Duration::from_millis(150)) };
     println!("### Loss of throughput\n");
     println!(
         "Against the same program unsampled right before or after: the mean of the middle half of {rounds} pairs of \
