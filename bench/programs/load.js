@@ -58,6 +58,8 @@ function http() {
     done++;
     response.end(JSON.stringify({ url: request.url, headers: request.headers, done }));
   });
+  // It stands for seconds while it is another program's turn, and its clients are to be there after that.
+  server.keepAliveTimeout = server.headersTimeout = server.requestTimeout = 0;
   server.listen(0, '127.0.0.1', () => {
     const client = `
       const http = require('node:http');

@@ -4,7 +4,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 
 /// Until a program that goes on has its caches and its clients back.
-const BEGINNING: Duration = Duration::from_millis(30);
+const BEGINNING: Duration = Duration::from_millis(100);
 
 /// Processes that stand, but for the one whose turn it is: what they do with the CPUs is not to be seen in
 /// each other's figures.
