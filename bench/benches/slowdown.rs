@@ -42,10 +42,9 @@ impl Way {
         if self == Way::Inspector { Way::Connected } else { Way::Unsampled }
     }
 
-    /// Whether it is another profiler's: its loss is many times what is to be told apart of node-flame's, and fewer
-    /// rounds tell it.
+    /// Whether it is another profiler's, whose loss need not be known as exactly.
     fn is_peer(self) -> bool {
-        matches!(self, Way::Perf | Way::Connected | Way::Inspector | Way::CpuProf)
+        matches!(self, Way::Perf | Way::Inspector | Way::CpuProf)
     }
 }
 
@@ -197,7 +196,7 @@ impl Stage {
     }
 
     /// A way and what it is compared with, one right after the other: what else the machine does changes within a
-    /// second. `backwards`: the other one right after the one.
+    /// second. `backwards`: that comes first.
     fn pair(&mut self, way: Way, backwards: bool) -> Option<[Window; 2]> {
         if backwards {
             let reference = self.go(way.reference())?;
@@ -221,8 +220,8 @@ impl Stage {
         let progress = said.map(|text| Progress::of(&text));
         let done = |way: Way, window: Window| progress[way.target()].between(window.0, window.1);
         let mut unsampled = Vec::new();
-        let mut number = 0;
-        let figures = WAYS.map(|way| {
+        let figures = std::array::from_fn(|number| {
+            let way = WAYS[number];
             let mut figures = (Vec::new(), Vec::new());
             for [window, reference] in pairs[number].iter().copied() {
                 if let (Some((rate, delay)), Some((reference, calm))) =
@@ -233,7 +232,6 @@ impl Stage {
                     unsampled.extend((way.reference() == Way::Unsampled).then_some(calm));
                 }
             }
-            number += 1;
             Figure::of(figures.0, figures.1)
         });
         (figures, median(unsampled))

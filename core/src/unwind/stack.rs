@@ -17,8 +17,7 @@ pub struct StackCopy<'a> {
 impl StackCopy<'_> {
     /// The word at `address`, if all of it was copied.
     pub fn word(&self, address: u64) -> Option<u64> {
-        let at = usize::try_from(address.checked_sub(self.base)?).ok()?;
-        self.bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
+        self.words(address).map(|[word]| word)
     }
 
     /// The words from `address` on, if all of them were copied.
